@@ -1,0 +1,72 @@
+//! What a run did, all told.
+
+use std::time::Duration;
+
+use sitta_tree::{Conflict, Problem};
+
+use crate::event::Held;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was done.
+    Success,
+    /// Done, but some entries could not be processed.
+    Partial,
+    /// A guard held something back.
+    Held,
+    /// It could not be done.
+    Failed,
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The stable name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Held => "held",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What a run did. Files and links are counted; directories are not.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// `copy`, `mirror`, …
+    pub verb: &'static str,
+    /// The run's id.
+    pub run: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// New on a side.
+    pub copied: u64,
+    /// Replaced another version, or got new metadata.
+    pub updated: u64,
+    /// Removed.
+    pub deleted: u64,
+    /// Renamed.
+    pub moved: u64,
+    /// The same on both sides from the start.
+    pub unchanged: u64,
+    /// File bytes sent.
+    pub bytes: u64,
+    /// Requests made to remote stores; 0 for local ones.
+    pub requests: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// What was not done, sorted by path.
+    pub problems: Vec<Problem>,
+    /// Conflicts and what became of them.
+    pub conflicts: Vec<Conflict>,
+    /// What guards held back.
+    pub held: Vec<Held>,
+    /// Where old versions went, as a printable location; none if they are gone or there were none.
+    pub trash: Option<String>,
+    /// Whether this only says what would be done.
+    pub dry_run: bool,
+}

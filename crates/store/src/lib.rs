@@ -1,0 +1,14 @@
+//! Places that hold trees.
+//!
+//! [`Store`] is the contract; `local` and `memory` fulfil it; `wrap` adds retries, rate limits, recording and
+//! protection around any of them; `conformance` (a test-only feature) is the suite that each must pass.
+
+mod error;
+pub mod local;
+mod store;
+
+pub use error::{Error, ErrorKind, Result};
+pub use store::{
+    ByteStream, Capabilities, Displaced, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store, TEMP_PREFIX,
+    What, Write, Written,
+};

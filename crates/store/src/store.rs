@@ -1,0 +1,272 @@
+//! The contract that every place fulfils.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use sitta_tree::{ContentHash, Entry, Filter, Fingerprint, Meta, RelPath, SideTraits, Tree};
+
+use crate::local::LocalStore;
+use crate::{Error, Result};
+
+/// Bytes of a file as they arrive, in order.
+pub type ByteStream = BoxStream<'static, Result<Bytes>>;
+
+/// What a store can do beyond holding files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What it keeps of an entry; decisions depend on it.
+    pub traits: SideTraits,
+    /// [`Store::rename`] works, so that moves and the trash cost no transfer.
+    pub rename: bool,
+    /// A precondition is enforced by the store in the same step as the change. Otherwise it is checked right before.
+    pub atomic_preconditions: bool,
+    /// It keeps hard links.
+    pub hard_links: bool,
+    /// It can be written to.
+    pub writable: bool,
+    /// How many calls in flight suit it.
+    pub concurrency: usize,
+    /// How many writes suit one [`Store::write_batch`].
+    pub batch: usize,
+}
+
+/// What must stand at a path for a change to happen. Otherwise the call fails with [`crate::ErrorKind::Changed`] and
+/// nothing is touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// No condition.
+    None,
+    /// Nothing stands there.
+    Absent,
+    /// This version stands there. [`Fingerprint::change`] is not compared when it is 0.
+    Version(Fingerprint),
+}
+
+/// What becomes of the version that a change displaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Displaced {
+    /// It is gone.
+    Discard,
+    /// It is found at this path of the same store afterwards; directories on the way are made.
+    MoveTo(RelPath),
+}
+
+/// One thing to write.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Where.
+    pub path: RelPath,
+    /// What.
+    pub what: What,
+    /// The metadata it gets, as far as the store keeps it.
+    pub meta: Meta,
+    /// What must stand there before.
+    pub expect: Precondition,
+    /// What becomes of what stood there.
+    pub displaced: Displaced,
+    /// The name, beside the target, of the temporary file that a store may need. Unique to this write; whoever calls
+    /// has noted it, so that it can be removed after a crash. See [`TEMP_PREFIX`].
+    pub temp: Box<str>,
+}
+
+/// What a [`Write`] writes.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A file with these bytes.
+    File(Source),
+    /// A symbolic link with this target.
+    Symlink(Box<[u8]>),
+    /// A new, empty directory. Writes behind it in the same batch may go into it.
+    Dir,
+    /// Another name for the file at this path.
+    Link(RelPath),
+}
+
+/// Names that start so are temporaries of a running or killed sitta: scans leave them out, whatever holds them.
+pub const TEMP_PREFIX: &str = ".sitta-tmp-";
+
+/// The directory at a store's root that holds what is ours (the trash): scans of the root leave it out.
+pub const OWN_DIR: &str = ".sitta";
+
+/// Where a file's bytes come from: can be opened again and from any offset, so that a store may choose whole upload,
+/// parts, resume or retry.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file of a store, in the version that was seen.
+    Stored {
+        /// Its store.
+        store: Arc<dyn Store>,
+        /// Its path there.
+        path: RelPath,
+        /// The version that is meant: a write from any other fails with [`crate::ErrorKind::Changed`].
+        version: Fingerprint,
+    },
+    /// Bytes in memory.
+    Bytes(Bytes),
+}
+
+impl Source {
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Stored { version, .. } => version.size,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// The bytes from `offset` on.
+    pub async fn open(&self, offset: u64) -> Result<ByteStream> {
+        match self {
+            Self::Stored { store, path, .. } => store.read(path, offset..u64::MAX).await,
+            Self::Bytes(bytes) => {
+                let rest = bytes.slice(bytes.len().min(offset as usize)..);
+                Ok(futures::stream::once(async { Ok(rest) }).boxed())
+            }
+        }
+    }
+
+    /// Fails with [`crate::ErrorKind::Changed`] unless it is still the version that was meant: called after the bytes
+    /// were read and before anything of them becomes visible.
+    pub async fn check(&self) -> Result<()> {
+        let Self::Stored { store, path, version } = self else { return Ok(()) };
+        match store.stat(path).await? {
+            Some(entry) if entry.fingerprint() == *version => Ok(()),
+            _ => Err(Error::new(
+                crate::ErrorKind::Changed,
+                &store.location().into(),
+                path.clone(),
+                "changed while it was being read",
+            )),
+        }
+    }
+}
+
+/// What a successful change left at the path.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What `stat` would tell right after.
+    pub entry: Entry,
+    /// The hash of the bytes as they were written, when they passed through.
+    pub content: Option<ContentHash>,
+}
+
+/// Counts what flows and asks it to stop; shared by all calls of a run.
+#[derive(Debug, Default)]
+pub struct Flow {
+    bytes: AtomicU64,
+    entries: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl Flow {
+    /// Adds bytes that arrived.
+    pub fn add_bytes(&self, n: u64) {
+        self.bytes.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds entries that were listed.
+    pub fn add_entries(&self, n: u64) {
+        self.entries.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Entries so far.
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Asks all calls to end soon with [`crate::ErrorKind::Cancelled`]; what was begun is finished or undone.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// How to look at a whole tree.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// What to leave out.
+    pub filter: Option<Arc<Filter>>,
+    /// Look at extended attributes too.
+    pub xattrs: bool,
+    /// Counts entries and file bytes seen; stops the scan.
+    pub flow: Arc<Flow>,
+    /// Receives the path of every temporary ([`TEMP_PREFIX`]) met on the way.
+    pub temps: Option<Arc<std::sync::Mutex<Vec<RelPath>>>>,
+}
+
+/// A place that holds a tree.
+///
+/// **Atomicity.** A change is all or nothing: at any moment, also after a crash, a path shows the old bytes or the new
+/// ones, never a part; a failed call leaves no trace. **Preconditions** are checked as late as the store can.
+/// **Symbolic links** are entries, never followed: not at the path, not on the way, not out of the root.
+/// **Idempotence.** `scan`, `list`, `stat`, `read`, `set_meta` may be repeated after any failure. `write`, `remove` and
+/// `rename` may be repeated after a transient one only if they carry a precondition; the repeated call may then
+/// report `Changed` though the first one took effect. **Time.** Every request to a server has a timeout.
+/// **Errors** name the path that was asked for. **Cancelling** by dropping a future is allowed; what was begun is
+/// finished or undone in the background.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The location, printable and without any password.
+    fn location(&self) -> &str;
+
+    /// What it can do. Constant for the life of the store.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The whole tree, as far as it can be seen: what cannot becomes a problem of the tree and an unknown entry or an
+    /// incomplete directory. Fails only if the root itself cannot be listed. A root that is missing is `NotFound`.
+    async fn scan(&self, options: &ScanOptions) -> Result<Tree>;
+
+    /// One directory's entries with their names, in no particular order; temporaries and [`OWN_DIR`] are left out.
+    async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>>;
+
+    /// What stands at the path; none if nothing does (also if the way to it is missing or not a directory).
+    async fn stat(&self, path: &RelPath) -> Result<Option<Entry>>;
+
+    /// The bytes of a file in `range`, which may reach past the end.
+    async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream>;
+
+    /// Writes one thing. The directory above must exist.
+    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written>;
+
+    /// Writes many things, in order where one depends on another; the results in the order of the writes. A failed one
+    /// does not stop the others. What is overwritten is replaced only after the new bytes are safe from a power cut.
+    async fn write_batch(&self, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
+        let mut results = Vec::with_capacity(writes.len());
+        for write in writes {
+            results.push(self.write(write, flow).await);
+        }
+        results
+    }
+
+    /// Removes a file, a link or an empty directory.
+    async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()>;
+
+    /// Renames; nothing may stand at `to`. Missing directories above `to` are an error.
+    async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written>;
+
+    /// Sets metadata of an entry whose content stays, as far as the store keeps it.
+    async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written>;
+
+    /// Makes everything changed so far safe from a power cut.
+    async fn sync(&self) -> Result<()>;
+
+    /// This store as a local folder, when it is one and nothing (a rate limit, say) stands in between: lets two local
+    /// stores copy inside the kernel.
+    fn as_local(&self) -> Option<&LocalStore> {
+        None
+    }
+}
