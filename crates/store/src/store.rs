@@ -146,6 +146,40 @@ impl Source {
     }
 }
 
+/// One change of any sort, for [`Store::apply`].
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// [`Store::write`].
+    Write(Write),
+    /// [`Store::remove`].
+    Remove {
+        /// Where.
+        path: RelPath,
+        /// What must stand there before.
+        expect: Precondition,
+        /// What becomes of it.
+        displaced: Displaced,
+    },
+    /// [`Store::rename`].
+    Rename {
+        /// The old path.
+        from: RelPath,
+        /// The new path.
+        to: RelPath,
+        /// What must stand at the old path before.
+        expect: Precondition,
+    },
+    /// [`Store::set_meta`].
+    SetMeta {
+        /// Where.
+        path: RelPath,
+        /// The new metadata.
+        meta: Meta,
+        /// What must stand there before.
+        expect: Precondition,
+    },
+}
+
 /// What a successful change left at the path.
 #[derive(Debug, Clone)]
 pub struct Written {
@@ -252,6 +286,31 @@ pub trait Store: Send + Sync + fmt::Debug {
         results
     }
 
+    /// Makes many changes, in order; the results in the order of the changes, with nothing for removals. A failed one
+    /// does not stop the others. For stores that can do many at once cheaper than one by one.
+    async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
+        let mut results = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().peekable();
+        while let Some(change) = changes.next() {
+            results.push(match change {
+                Change::Write(first) => {
+                    let mut writes = vec![first];
+                    while let Some(Change::Write(next)) = changes.next_if(|c| matches!(c, Change::Write(_))) {
+                        writes.push(next);
+                    }
+                    results.extend(self.write_batch(writes, flow).await.into_iter().map(|w| w.map(Some)));
+                    continue;
+                }
+                Change::Remove { path, expect, displaced } => {
+                    self.remove(&path, expect, displaced).await.map(|()| None)
+                }
+                Change::Rename { from, to, expect } => self.rename(&from, &to, expect).await.map(Some),
+                Change::SetMeta { path, meta, expect } => self.set_meta(&path, &meta, expect).await.map(Some),
+            });
+        }
+        results
+    }
+
     /// Removes a file, a link or an empty directory.
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()>;
 
@@ -263,6 +322,17 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Makes everything changed so far safe from a power cut.
     async fn sync(&self) -> Result<()>;
+
+    /// Makes the root directory, with those above it, if it is not there.
+    async fn create_root(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What tells this root from another one at the same location, where the store can say: a mount that is missing,
+    /// a disk that was swapped.
+    async fn root_identity(&self) -> Option<String> {
+        None
+    }
 
     /// This store as a local folder, when it is one and nothing (a rate limit, say) stands in between: lets two local
     /// stores copy inside the kernel.
