@@ -3,7 +3,7 @@
 //! Entries live in one vector; a directory's children stand side by side, sorted by name, so that comparing two trees
 //! is a merge of sorted slices. Names and link targets share one byte arena.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::{ContentHash, Entry, Fingerprint, Kind, Meta, Problem, RelPath, Time, Unknown};
 
@@ -181,11 +181,12 @@ impl Tree {
     /// Why an entry is unknown; none for those that are not.
     pub fn unknown(&self, id: NodeId) -> Option<Unknown> {
         let node = self.node(id);
-        (node.kind == Kind::Unknown).then(|| match node.count {
-            0 => Unknown::Unreadable,
-            1 => Unknown::Special,
-            _ => Unknown::Unrepresentable,
-        })
+        match (node.kind, node.count) {
+            (Kind::Unknown, 0) => Some(Unknown::Unreadable),
+            (Kind::Unknown, 1) => Some(Unknown::Special),
+            (Kind::Unknown, _) => Some(Unknown::Unrepresentable),
+            _ => None,
+        }
     }
 
     /// The hash of a file's bytes, when known.
@@ -273,6 +274,13 @@ impl Tree {
     pub fn set_content(&mut self, id: NodeId, hash: ContentHash) {
         self.contents.push(hash);
         self.nodes[id.index()].content = u32::try_from(self.contents.len()).expect("as many as entries");
+    }
+
+    /// Turns a file into something unknown: it was seen, but its content could not be read when it was needed.
+    pub fn set_unknown(&mut self, id: NodeId, why: Unknown) {
+        let node = &mut self.nodes[id.index()];
+        debug_assert_eq!(node.kind, Kind::File);
+        (node.kind, node.count) = (Kind::Unknown, why as u32);
     }
 
     /// Marks a directory's listing as not whole.
@@ -363,6 +371,26 @@ impl Tree {
         Ok(())
     }
 
+    /// Begins the entries of directory `dir`: those that [`Tree::push_child`] adds until another is begun. How a scan
+    /// fills a tree without holding its entries a second time.
+    pub fn begin_children(&mut self, dir: NodeId) {
+        let first = self.nodes.len() as u32;
+        let node = &mut self.nodes[dir.index()];
+        debug_assert_eq!(node.count, 0, "a directory's children are added once");
+        (node.first, node.count) = (first, 0);
+    }
+
+    /// Adds the next entry of the directory that was begun last. Names must be valid and come in order.
+    pub fn push_child(&mut self, dir: NodeId, name: &[u8], entry: &Entry) -> Result<NodeId, TooLarge> {
+        let node = self.node(dir);
+        debug_assert_eq!((node.first + node.count) as usize, self.nodes.len(), "the directory begun last");
+        debug_assert!(node.count == 0 || self.name(NodeId(node.first + node.count - 1)) < name, "names in order");
+        debug_assert!(crate::check_name(name).is_ok());
+        let id = self.push(dir, name, entry)?;
+        self.nodes[dir.index()].count += 1;
+        Ok(id)
+    }
+
     /// Hangs another tree's content below the empty directory `dir`: how parallel scans join their parts. The part's
     /// root gives `dir` its children and flags, not its metadata.
     pub fn graft(&mut self, dir: NodeId, part: Tree) -> Result<(), TooLarge> {
@@ -397,54 +425,46 @@ impl Tree {
         Ok(())
     }
 
-    /// Builds a tree from `(path, entry)` pairs in [`RelPath`] order. Directories that are only implied, as object
-    /// stores imply them, are added with no metadata.
+    /// Builds a tree from `(path, entry)` pairs in [`RelPath`] order, each path once. Directories that are only
+    /// implied, as object stores imply them, are added with no metadata.
     pub fn from_sorted(entries: impl IntoIterator<Item = (RelPath, Entry)>) -> Result<Self, TooLarge> {
-        /// A directory whose children are still coming: name, entry, finished children.
-        struct Open {
+        /// A name in a directory; for a directory, also where its own children are collected.
+        struct Child {
             name: Box<[u8]>,
             entry: Entry,
-            children: Vec<(Box<[u8]>, Entry, Option<Tree>)>,
+            dir: Option<usize>,
         }
-        fn close(open: Open) -> Result<(Box<[u8]>, Entry, Option<Tree>), TooLarge> {
-            let mut tree = Tree::new();
-            tree.add_children(NodeId::ROOT, open.children.iter().map(|(n, e, _)| (&**n, e)))?;
-            for (name, _, part) in open.children {
-                if let Some(part) = part {
-                    let id = tree.child(NodeId::ROOT, &name).expect("just added");
-                    tree.graft(id, part)?;
-                }
+        let mut dirs: Vec<Vec<Child>> = vec![Vec::new()];
+        let mut open: Vec<(Box<[u8]>, usize)> = Vec::new();
+        let mut tree = Self::new();
+        let mut add = |open: &mut Vec<(Box<[u8]>, usize)>, name: &[u8], entry: Entry| {
+            let parent = open.last().map_or(0, |(_, index)| *index);
+            let dir = (entry.kind == Kind::Dir).then_some(dirs.len());
+            dirs[parent].push(Child { name: name.into(), entry, dir });
+            if let Some(index) = dir {
+                dirs.push(Vec::new());
+                open.push((name.into(), index));
             }
-            Ok((open.name, open.entry, Some(tree)))
-        }
-        let opened = |name: &[u8], entry| Open { name: name.into(), entry, children: Vec::new() };
-        let mut stack = vec![opened(b"", Entry::new(Kind::Dir))];
+        };
         for (path, entry) in entries {
-            if path.is_root() {
-                stack[0].entry = entry;
-                continue;
-            }
             let parts: Vec<&[u8]> = path.parts().collect();
-            let (name, dirs) = parts.split_last().expect("not the root");
-            let shared = stack[1..].iter().zip(dirs).take_while(|(open, part)| &*open.name == **part).count();
-            while stack.len() > shared + 1 {
-                let done = close(stack.pop().expect("above the root"))?;
-                stack.last_mut().expect("the root stays").children.push(done);
-            }
-            stack.extend(dirs[shared..].iter().map(|part| opened(part, Entry::new(Kind::Dir))));
-            if entry.kind == Kind::Dir {
-                stack.push(opened(name, entry));
-            } else {
-                stack.last_mut().expect("the root stays").children.push(((*name).into(), entry, None));
-            }
+            let Some((name, above)) = parts.split_last() else {
+                tree.set_root(&entry);
+                continue;
+            };
+            let shared = open.iter().zip(above).take_while(|((name, _), part)| **name == ***part).count();
+            open.truncate(shared);
+            above[shared..].iter().for_each(|part| add(&mut open, part, Entry::new(Kind::Dir)));
+            add(&mut open, name, entry);
         }
-        while stack.len() > 1 {
-            let done = close(stack.pop().expect("above the root"))?;
-            stack.last_mut().expect("the root stays").children.push(done);
+        let mut queue = VecDeque::from([(NodeId::ROOT, 0)]);
+        while let Some((id, index)) = queue.pop_front() {
+            let children = std::mem::take(&mut dirs[index]);
+            let first = tree.len() as u32;
+            tree.add_children(id, children.iter().map(|child| (&*child.name, &child.entry)))?;
+            let made = children.iter().zip(first..).filter_map(|(child, id)| Some((NodeId(id), child.dir?)));
+            queue.extend(made);
         }
-        let (_, root, tree) = close(stack.pop().expect("the root"))?;
-        let mut tree = tree.expect("a directory");
-        tree.set_root(&root);
         Ok(tree)
     }
 }
@@ -478,6 +498,18 @@ mod tests {
         assert_eq!(tree.target(tree.find(&path("z")).unwrap()), b"to");
         assert_eq!(tree.find(&path("d/none")), None);
         assert_eq!(tree.find(&path("a/none")), None);
+    }
+
+    #[test]
+    fn a_scan_fills_a_tree_directory_by_directory() {
+        let mut tree = Tree::new();
+        tree.begin_children(NodeId::ROOT);
+        let d = tree.push_child(NodeId::ROOT, b"d", &Entry::new(Kind::Dir)).unwrap();
+        tree.push_child(NodeId::ROOT, b"e", &file(1)).unwrap();
+        tree.begin_children(d);
+        tree.push_child(d, b"in", &file(7)).unwrap();
+        assert_eq!(tree.children(NodeId::ROOT).len(), 2);
+        assert_eq!(tree.size(tree.find(&path("d/in")).unwrap()), 7);
     }
 
     #[test]
