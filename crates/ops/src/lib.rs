@@ -1,11 +1,23 @@
 //! The verbs: scan → plan → guard → apply → report.
 
+mod apply;
+mod content;
+mod error;
 pub mod event;
+mod guards;
+mod options;
+mod preview;
+mod recover;
 mod report;
+mod run_id;
+mod scan;
 mod state;
 mod transfer;
 
+pub use content::hash;
+pub use error::RunError;
 pub use event::{Event, Held, Sink, Step, StepKind};
+pub use options::{MaxDelete, Options};
 pub use report::{Outcome, Report};
-pub use state::State;
-pub use transfer::{MaxDelete, Options, RunError, transfer};
+pub use state::{RunRecord, State};
+pub use transfer::transfer;

@@ -1,91 +1,25 @@
 //! The one machine behind copy, mirror, sync and restore: scan, plan, guard, apply, report.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sitta_store::{Flow, Store};
-use sitta_tree::{Filter, Policy};
+use sitta_tree::plan::plan as make_plan;
+use sitta_tree::{Base, Inputs, Plan, Policy, Side, Tree};
 
-use crate::event::{Held, Sink};
-use crate::{Report, State};
-
-/// How a run shall go.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What shall become of the two sides.
-    pub policy: Policy,
-    /// What takes part.
-    pub filter: Option<Arc<Filter>>,
-    /// Compare by content (`--checksum`).
-    pub checksum: bool,
-    /// Keep hard links within the run (`--hard-links`).
-    pub hard_links: bool,
-    /// Keep extended attributes (`--xattrs`).
-    pub xattrs: bool,
-    /// Only say what would be done.
-    pub dry_run: bool,
-    /// Transfers in flight; none: what suits the stores.
-    pub transfers: Option<usize>,
-    /// How many deletes are allowed.
-    pub max_delete: MaxDelete,
-    /// Old versions go to the trash at the destination's root instead of being gone.
-    pub trash: bool,
-    /// Go on though a root that held files is empty or missing now (`--force-empty`).
-    pub force_empty: bool,
-}
-
-/// A limit on deletes (`--max-delete N|P%`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaxDelete {
-    /// The larger of 50 and 20 % of the side's files.
-    Default,
-    /// At most so many.
-    Count(u64),
-    /// At most so many per cent of the side's files, 0 to 100.
-    Percent(u8),
-}
-
-/// Why a run did not come to a report at all. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// One side lies inside the other, or both are the same.
-    #[error("{inner} lies inside {outer}")]
-    Nested {
-        /// The one inside.
-        inner: String,
-        /// The one around it.
-        outer: String,
-    },
-    /// Another run works on the same pair.
-    #[error("another run is working on this pair (process {pid}, since {since})")]
-    PairBusy {
-        /// Its process.
-        pid: u32,
-        /// When it began, ISO 8601 in UTC.
-        since: String,
-    },
-    /// A guard stopped the run before anything was done.
-    #[error("held back")]
-    Held(Held),
-    /// A store failed as a whole.
-    #[error(transparent)]
-    Store(#[from] sitta_store::Error),
-    /// The state could not be read or written.
-    #[error("the state in {path}: {message}")]
-    State {
-        /// The file.
-        path: PathBuf,
-        /// What went wrong.
-        message: String,
-    },
-    /// The tree is too large to plan.
-    #[error(transparent)]
-    TooLarge(#[from] sitta_tree::TooLarge),
-}
+use crate::apply::{Executor, Tally};
+use crate::event::{Event, Held, Sink};
+use crate::options::Options;
+use crate::run_id::RunId;
+use crate::scan::{Scanned, scan_both};
+use crate::state::{Pair, RootSeen};
+use crate::{Outcome, Report, RunError, State};
+use crate::{content, guards, preview, recover};
 
 /// Runs `options.policy` from `left` to `right`.
 ///
-/// Fails only if nothing could be begun; whatever goes wrong later is in the report. `flow` counts and cancels.
+/// Fails only if nothing could be begun; whatever goes wrong later is in the report. `flow` counts and cancels. A dry
+/// run changes nothing, neither in the stores nor in the state.
 pub async fn transfer(
     left: Arc<dyn Store>,
     right: Arc<dyn Store>,
@@ -94,6 +28,181 @@ pub async fn transfer(
     sink: &dyn Sink,
     flow: &Arc<Flow>,
 ) -> Result<Report, RunError> {
-    let _ = (left, right, options, state, sink, flow);
-    Err(RunError::State { path: PathBuf::new(), message: "unwritten".into() })
+    let run = Run { stores: [left, right], options, state, sink, flow, id: RunId::new(), started: Instant::now() };
+    guards::not_nested(&*run.stores[0], &*run.stores[1])?;
+    sink.event(Event::Started {
+        verb: options.verb(),
+        run: run.id.as_str().to_owned(),
+        left: run.stores[0].location().to_owned(),
+        right: run.stores[1].location().to_owned(),
+    });
+    let report = if options.dry_run { run.rehearse().await? } else { run.perform().await? };
+    sink.event(Event::Finished(Box::new(report.clone())));
+    Ok(report)
+}
+
+/// One run from beginning to end.
+pub(crate) struct Run<'a> {
+    /// Left and right.
+    pub stores: [Arc<dyn Store>; 2],
+    pub options: &'a Options,
+    pub state: &'a State,
+    pub sink: &'a dyn Sink,
+    pub flow: &'a Arc<Flow>,
+    pub id: RunId,
+    pub started: Instant,
+}
+
+/// The three trees, ready to plan from.
+struct Trees {
+    left: Tree,
+    right: Tree,
+    base: Base,
+}
+
+impl Run<'_> {
+    pub fn store(&self, side: Side) -> &Arc<dyn Store> {
+        match side {
+            Side::Left => &self.stores[0],
+            Side::Right => &self.stores[1],
+        }
+    }
+
+    fn locations(&self) -> (&str, &str) {
+        (self.stores[0].location(), self.stores[1].location())
+    }
+
+    fn inputs<'t>(&self, trees: &'t Trees) -> Inputs<'t> {
+        let traits = |side| {
+            let mut traits = self.store(side).capabilities().traits;
+            traits.xattrs &= self.options.xattrs;
+            traits
+        };
+        Inputs {
+            base: &trees.base,
+            left: &trees.left,
+            right: &trees.right,
+            left_traits: traits(Side::Left),
+            right_traits: traits(Side::Right),
+            policy: self.options.policy,
+            checksum: self.options.checksum,
+            hard_links: self.options.hard_links,
+        }
+    }
+
+    /// Says what would be done.
+    async fn rehearse(&self) -> Result<Report, RunError> {
+        let (left, right) = self.locations();
+        let pair = self.state.known_pair(left, right)?;
+        let scanned = scan_both(self).await?;
+        guards::roots(self, pair.as_ref(), &scanned).await?;
+        let (trees, mut plan) = self.plan(pair.as_ref(), scanned).await?;
+        let inputs = self.inputs(&trees);
+        let held = guards::deletes(self, &inputs, &mut plan);
+        self.sink.event(Event::Planned(plan.summary));
+        preview::steps(&inputs, &plan, |step| self.sink.event(Event::Would(step)));
+        Ok(self.report(Tally::default(), &plan, held, &inputs))
+    }
+
+    /// Does it.
+    async fn perform(&self) -> Result<Report, RunError> {
+        let (left, right) = self.locations();
+        let _lock = self.state.lock(left, right)?;
+        let pair = self.state.begin_pair(left, right)?;
+        recover::resolve(self, &pair).await?;
+        let scanned = scan_both(self).await?;
+        guards::roots(self, Some(&pair), &scanned).await?;
+        recover::remove_temps(self, &scanned).await;
+        let files = scanned.files;
+        self.state.begin_run(&pair, self.id.as_str(), self.options.verb())?;
+        let (trees, mut plan) = self.plan(Some(&pair), scanned).await?;
+        let inputs = self.inputs(&trees);
+        let held = guards::deletes(self, &inputs, &mut plan);
+        self.sink.event(Event::Planned(plan.summary));
+        let tally = Executor::new(self, &pair, &inputs, &plan).run().await?;
+        let files = [Side::Left, Side::Right].map(|side| tally.files_after(side, files[side as usize]));
+        let report = self.report(tally, &plan, held, &inputs);
+        drop((plan, trees));
+        self.remember(&pair, files).await?;
+        self.state.end_run(&report)?;
+        Ok(report)
+    }
+
+    /// Plans, hashing what has to be known to decide.
+    async fn plan(&self, pair: Option<&Pair>, scanned: Scanned) -> Result<(Trees, Plan), RunError> {
+        let mut trees = Trees { left: scanned.left, right: scanned.right, base: Base::default() };
+        let refiltered =
+            pair.is_some_and(|pair| pair.filter.is_some() && pair.filter != self.options.filter_digest());
+        // A changed filter makes absent what merely is left out now: plan as if nothing had been agreed on.
+        let usable = pair.filter(|_| !refiltered);
+        if let (Some(pair), false) = (usable, self.options.policy == Policy::Mirror) {
+            trees.base = self.state.load_base(pair)?;
+        }
+        let mut plan = make_plan(&self.inputs(&trees));
+        if let (Some(pair), Policy::Mirror) = (usable, self.options.policy)
+            && plan.summary.new > 0
+            && plan.summary.deleted > 0
+        {
+            // A mirror needs its base only to tell a move from a delete and a new file.
+            trees.base = self.state.load_base(pair)?;
+            if !trees.base.is_empty() {
+                plan = make_plan(&self.inputs(&trees));
+            }
+        }
+        while !plan.undecided.is_empty() {
+            content::fill_in(self, &mut trees.left, &mut trees.right, &plan.undecided).await;
+            plan = make_plan(&self.inputs(&trees));
+        }
+        Ok((trees, plan))
+    }
+
+    async fn remember(&self, pair: &Pair, files: [u64; 2]) -> Result<(), RunError> {
+        self.state.compact_base(pair)?;
+        let left = RootSeen { identity: self.stores[0].root_identity().await, files: files[0] };
+        let right = RootSeen { identity: self.stores[1].root_identity().await, files: files[1] };
+        self.state.end_pair(pair, &left, &right, self.options.filter_digest())
+    }
+
+    fn report(&self, tally: Tally, plan: &Plan, held: Vec<Held>, inputs: &Inputs<'_>) -> Report {
+        let mut problems = tally.problems;
+        problems.extend(plan.problems.iter().cloned());
+        for tree in [inputs.left, inputs.right] {
+            problems.extend(tree.problems.iter().cloned());
+        }
+        problems.sort_by(|a, b| a.path.cmp(&b.path).then_with(|| a.message.cmp(&b.message)));
+        problems.dedup();
+        let outcome = if self.flow.is_cancelled() {
+            Outcome::Interrupted
+        } else if !held.is_empty() {
+            Outcome::Held
+        } else if !problems.is_empty() {
+            Outcome::Partial
+        } else {
+            Outcome::Success
+        };
+        let counts = if self.options.dry_run { Tally::planned(&plan.summary) } else { tally.counts };
+        Report {
+            verb: self.options.verb(),
+            run: self.id.as_str().to_owned(),
+            outcome,
+            copied: counts.copied,
+            updated: counts.updated,
+            deleted: counts.deleted,
+            moved: counts.moved,
+            unchanged: plan.summary.unchanged,
+            bytes: counts.bytes,
+            requests: 0,
+            took: self.started.elapsed(),
+            problems,
+            conflicts: plan.conflicts.clone(),
+            held,
+            trash: tally.trashed.then(|| self.trash_location()).flatten(),
+            dry_run: self.options.dry_run,
+        }
+    }
+
+    fn trash_location(&self) -> Option<String> {
+        let dir = self.options.trash.as_ref()?;
+        Some(format!("{}/{dir}/{}", self.stores[1].location().trim_end_matches('/'), self.id.as_str()))
+    }
 }

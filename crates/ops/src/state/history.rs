@@ -62,17 +62,19 @@ impl State {
     /// The newest runs first, at most `limit`.
     pub fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, RunError> {
         self.read(|db| {
-            db.prepare_cached("SELECT id, verb, started, ended, outcome FROM run ORDER BY started DESC, id DESC LIMIT ?")?
-                .query_map([limit], |row| {
-                    Ok(RunRecord {
-                        id: row.get(0)?,
-                        verb: row.get(1)?,
-                        started: row.get(2)?,
-                        ended: row.get(3)?,
-                        outcome: row.get(4)?,
-                    })
-                })?
-                .collect()
+            db.prepare_cached(
+                "SELECT id, verb, started, ended, outcome FROM run ORDER BY started DESC, id DESC LIMIT ?",
+            )?
+            .query_map([limit], |row| {
+                Ok(RunRecord {
+                    id: row.get(0)?,
+                    verb: row.get(1)?,
+                    started: row.get(2)?,
+                    ended: row.get(3)?,
+                    outcome: row.get(4)?,
+                })
+            })?
+            .collect()
         })
     }
 }

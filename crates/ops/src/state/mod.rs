@@ -18,7 +18,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 pub use base::Change as BaseChange;
 pub use history::RunRecord;
 pub use journal::Intent;
-pub use lock::PairLock;
 pub use pair::{Pair, RootSeen};
 
 use crate::RunError;

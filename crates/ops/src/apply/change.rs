@@ -1,0 +1,207 @@
+//! From an action of the plan to a change that a store can make.
+
+use std::collections::HashSet;
+
+use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, What, Write};
+use sitta_tree::{Action, Entry, Expect, Fingerprint, Kind, Meta, NodeId, Op, Place, Plan, Problem, ProblemKind};
+use sitta_tree::{RelPath, Side};
+
+use super::{Executor, Left};
+use crate::preview::{removes_dir, tree};
+
+/// An action, ready to go.
+pub(super) struct Prepared {
+    /// Which action of the plan.
+    pub index: u32,
+    pub side: Side,
+    pub path: RelPath,
+    /// Taken when the batch is launched.
+    pub change: Option<Change>,
+    /// Where the store may make its temporary.
+    pub temp: Option<RelPath>,
+    /// The version that stands there now.
+    pub before: Option<Fingerprint>,
+    /// Where that version goes.
+    pub trash: Option<RelPath>,
+    /// The version on the other side that the path agrees with afterwards.
+    pub other: Option<Fingerprint>,
+    /// File bytes to send.
+    pub bytes: u64,
+}
+
+/// Which actions are referred to by later ones: only their results are remembered.
+pub(super) fn referenced(plan: &Plan) -> HashSet<u32> {
+    let after = plan.actions.iter().filter_map(|action| match action.expect {
+        Expect::After(index) => Some(index),
+        Expect::Absent | Expect::Seen(_) => None,
+    });
+    let copied = plan.actions.iter().filter_map(|action| match action.op {
+        Op::WriteAt { place, .. } => maker(plan, action.side.other(), place),
+        _ => None,
+    });
+    after.chain(copied).collect()
+}
+
+/// The action that leaves something at `place` of `side`.
+fn maker(plan: &Plan, side: Side, place: Place) -> Option<u32> {
+    let found = plan.actions.iter().position(|a| a.side == side && a.at == place && a.op != Op::Remove)?;
+    u32::try_from(found).ok()
+}
+
+impl Executor<'_> {
+    /// Makes the change of an action, or says why it cannot be tried.
+    pub(super) fn prepare(&self, index: u32, action: &Action) -> Result<Prepared, Problem> {
+        let path = self.plan.path(self.inputs, action.at);
+        let problem = |kind, message: &str| Problem::new(path.clone(), kind, message);
+        let (own, other) = (tree(self.inputs, action.side), tree(self.inputs, action.side.other()));
+        let adds =
+            matches!(action.op, Op::MakeDir { .. } | Op::Write { .. } | Op::WriteAt { .. } | Op::Link { .. });
+        if adds && self.full[action.side as usize] {
+            return Err(problem(ProblemKind::Full, "not sent: no space left at the destination"));
+        }
+        let before = match action.expect {
+            Expect::Absent => None,
+            Expect::Seen(id) => Some(own.fingerprint(id)),
+            Expect::After(index) => match self.left.get(&index).copied().flatten() {
+                Some(Left::Version(version)) => version,
+                _ => return Err(problem(ProblemKind::Other, "not done: what comes before it failed")),
+            },
+        };
+        let mut item = Prepared {
+            index,
+            side: action.side,
+            path: path.clone(),
+            change: None,
+            temp: None,
+            before,
+            trash: None,
+            other: None,
+            bytes: 0,
+        };
+        let expect = before.map_or(Precondition::Absent, Precondition::Version);
+        match action.op {
+            Op::MakeDir { like } => {
+                // Its own permissions may forbid filling it; they are set when it is full.
+                let meta = Meta { mode: other.meta(like).mode | 0o700, ..other.meta(like) };
+                item.other = Some(other.fingerprint(like));
+                self.write(&mut item, What::Dir, meta, expect);
+            }
+            Op::Write { from } => {
+                let version = other.fingerprint(from);
+                let source = if action.at == place_of(action.side.other(), from) { path } else { other.path(from) };
+                self.write_like(&mut item, &other.entry(from), source, version, expect);
+            }
+            Op::WriteAt { place, from } => {
+                let made =
+                    maker(self.plan, action.side.other(), place).and_then(|maker| self.left.get(&maker).copied());
+                let Some(Some(Left::Version(Some(version)))) = made else {
+                    return Err(problem(ProblemKind::Other, "not sent: the copy to be sent was not made"));
+                };
+                let source = self.plan.path(self.inputs, place);
+                self.write_like(&mut item, &other.entry(from), source, version, expect);
+            }
+            Op::Link { of } => {
+                let like = match action.at {
+                    Place::Left(id) if action.side == Side::Right => Some(id),
+                    Place::Right(id) if action.side == Side::Left => Some(id),
+                    _ => None,
+                };
+                item.other = like.map(|id| other.fingerprint(id));
+                let meta = like.map_or_else(Meta::default, |id| other.meta(id));
+                self.write(&mut item, What::Link(self.plan.path(self.inputs, of)), meta, expect);
+            }
+            Op::SetMeta { like } => {
+                item.other = Some(other.fingerprint(like));
+                item.change = Some(Change::SetMeta { path, meta: other.meta(like), expect });
+            }
+            Op::Move { from, like } => {
+                item.other = like.map(|id| other.fingerprint(id));
+                item.before = Some(own.fingerprint(from));
+                let expect = Precondition::Version(own.fingerprint(from));
+                item.change = Some(Change::Rename { from: own.path(from), to: path, expect });
+            }
+            Op::Remove => {
+                if !removes_dir(own, action) {
+                    item.trash = self.trash(&path);
+                }
+                let displaced = item.trash.clone().map_or(Displaced::Discard, Displaced::MoveTo);
+                item.change = Some(Change::Remove { path, expect, displaced });
+            }
+        }
+        Ok(item)
+    }
+
+    /// A write of what `entry`, seen on the other side, is.
+    fn write_like(
+        &self,
+        item: &mut Prepared,
+        entry: &Entry,
+        path: RelPath,
+        version: Fingerprint,
+        expect: Precondition,
+    ) {
+        item.other = Some(version);
+        let what = if entry.kind == Kind::Symlink {
+            What::Symlink(entry.target.clone())
+        } else {
+            item.bytes = version.size;
+            What::File(Source::Stored { store: self.run.store(item.side.other()).clone(), path, version })
+        };
+        self.write(item, what, entry.meta, expect);
+    }
+
+    fn write(&self, item: &mut Prepared, what: What, meta: Meta, expect: Precondition) {
+        let temp = self.run.id.temp_name();
+        let dir = item.path.parent().unwrap_or_default();
+        item.temp = dir.join(temp.as_bytes()).ok();
+        if item.before.is_some() {
+            item.trash = self.trash(&item.path);
+        }
+        let displaced = item.trash.clone().map_or(Displaced::Discard, Displaced::MoveTo);
+        item.change = Some(Change::Write(Write { path: item.path.clone(), what, meta, expect, displaced, temp }));
+    }
+
+    /// Where this run's trash keeps what stood at `path`.
+    fn trash(&self, path: &RelPath) -> Option<RelPath> {
+        let dir = self.run.options.trash.as_ref()?;
+        Some(dir.join(self.run.id.as_str().as_bytes()).ok()?.join_path(path))
+    }
+
+    /// Checks what must be in place elsewhere before this action may destroy its own copy of it.
+    pub(super) async fn is_kept(&self, action: &Action) -> Result<(), Problem> {
+        let Some((side, place)) = action.keep else { return Ok(()) };
+        let (Expect::Seen(id), own) = (action.expect, tree(self.inputs, action.side)) else { return Ok(()) };
+        let kept = self.plan.path(self.inputs, place);
+        let there = self.run.store(side).stat(&kept).await;
+        let same = |entry: &Entry| entry.kind == own.kind(id) && entry.size == own.size(id);
+        match there {
+            Ok(Some(entry)) if same(&entry) => Ok(()),
+            _ => Err(Problem::new(
+                self.plan.path(self.inputs, action.at),
+                ProblemKind::Other,
+                format!("left as it is: what it holds is not safe at {kept} yet"),
+            )),
+        }
+    }
+}
+
+/// The place of an entry of a side's tree.
+fn place_of(side: Side, id: NodeId) -> Place {
+    match side {
+        Side::Left => Place::Left(id),
+        Side::Right => Place::Right(id),
+    }
+}
+
+/// What went wrong, for a person.
+pub(super) fn explain(error: &Error, writing: bool) -> String {
+    match (error.kind, writing) {
+        (ErrorKind::Changed, false) => "changed while it was being read; will be taken up next time".to_owned(),
+        (ErrorKind::NotFound, false) => "vanished before it could be read".to_owned(),
+        (ErrorKind::Changed, true) => {
+            "left as it is: somebody changed it at the destination since it was looked at".to_owned()
+        }
+        (ErrorKind::NotEmpty, true) => "not removed: it holds something that was not there before".to_owned(),
+        _ => error.source.to_string(),
+    }
+}

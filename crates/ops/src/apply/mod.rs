@@ -1,0 +1,257 @@
+//! Carrying out a plan: batches in flight, intents before, the base after, problems kept as data.
+
+mod batch;
+mod change;
+mod settle;
+mod tally;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sitta_store::{Capabilities, Error, ErrorKind, Store, Written};
+use sitta_tree::{Action, Fingerprint, Inputs, Op, Plan, Problem, ProblemKind, RelPath, Side};
+use tokio::task::JoinSet;
+
+use self::batch::{Group, groups};
+use self::change::{Prepared, referenced};
+use self::settle::Settler;
+pub(crate) use self::tally::Tally;
+use crate::RunError;
+use crate::event::Event;
+use crate::preview;
+use crate::state::Pair;
+use crate::transfer::Run;
+
+/// A batch ends with the file that takes it past this.
+const BATCH_BYTES: u64 = 16 << 20;
+
+/// What an action has left at its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// This version; none after a removal.
+    Version(Option<Fingerprint>),
+    /// It failed or was not tried.
+    Failed,
+}
+
+/// Carries out one plan.
+pub(crate) struct Executor<'a> {
+    run: &'a Run<'a>,
+    inputs: &'a Inputs<'a>,
+    plan: &'a Plan,
+    settler: Settler<'a>,
+    tally: Tally,
+    /// What actions that later ones refer to have left behind.
+    left: std::collections::HashMap<u32, Option<Left>>,
+    /// Directories being made by batches in flight.
+    making: HashSet<(Side, RelPath)>,
+    /// Directories that could not be made: nothing can go into them.
+    unmade: HashSet<(Side, RelPath)>,
+    /// Sides that have no space left.
+    full: [bool; 2],
+}
+
+/// A batch on its way.
+struct Flight {
+    items: Vec<Prepared>,
+    intents: Option<i64>,
+    results: Vec<Result<Option<Written>, Error>>,
+}
+
+impl<'a> Executor<'a> {
+    pub fn new(run: &'a Run<'a>, pair: &'a Pair, inputs: &'a Inputs<'a>, plan: &'a Plan) -> Self {
+        Self {
+            run,
+            inputs,
+            plan,
+            settler: Settler::new(run, pair, inputs),
+            tally: Tally::default(),
+            left: referenced(plan).into_iter().map(|index| (index, None)).collect(),
+            making: HashSet::new(),
+            unmade: HashSet::new(),
+            full: [false; 2],
+        }
+    }
+
+    /// Carries out the plan, or as much of it as can be; fails only if the state does.
+    pub async fn run(mut self) -> Result<Tally, RunError> {
+        self.settler.agree(self.plan);
+        for group in groups(self.inputs, &self.plan.actions) {
+            if self.run.flow.is_cancelled() {
+                break;
+            }
+            self.carry_out(&group).await?;
+        }
+        self.settler.settle().await?;
+        Ok(self.tally)
+    }
+
+    async fn carry_out(&mut self, group: &Group) -> Result<(), RunError> {
+        let store = self.run.store(group.side).clone();
+        let capabilities = store.capabilities();
+        let in_flight = match group.stage.overlaps() {
+            true => self.run.options.transfers.unwrap_or(capabilities.concurrency).max(1),
+            false => 1,
+        };
+        let mut flights = JoinSet::new();
+        let mut rest = &group.actions[..];
+        while !rest.is_empty() && !self.run.flow.is_cancelled() {
+            let (mut batch, taken) = self.next_batch(rest, &capabilities);
+            rest = &rest[taken..];
+            self.drop_unkept(&mut batch).await;
+            while flights.len() >= in_flight || self.waits_for_dirs(&batch) {
+                let Some(landed) = flights.join_next().await else { break };
+                self.land(landed.expect("a store does not panic")).await?;
+            }
+            if let Some(flight) = self.launch(batch, store.clone())? {
+                flights.spawn(flight);
+            }
+            self.settler.settle_if_due().await?;
+        }
+        while let Some(landed) = flights.join_next().await {
+            self.land(landed.expect("a store does not panic")).await?;
+        }
+        Ok(())
+    }
+
+    /// The next actions that go to the store together, and how many actions they took (some may have failed already).
+    fn next_batch(&mut self, actions: &[u32], capabilities: &Capabilities) -> (Vec<Prepared>, usize) {
+        let (mut batch, mut bytes, mut taken) = (Vec::new(), 0, 0);
+        for index in actions {
+            let action = &self.plan.actions[*index as usize];
+            let size = match action.op {
+                Op::Write { from } | Op::WriteAt { from, .. } => {
+                    preview::tree(self.inputs, action.side.other()).size(from)
+                }
+                _ => 0,
+            };
+            if !batch.is_empty() && (batch.len() >= capabilities.batch.max(1) || bytes + size > BATCH_BYTES) {
+                break;
+            }
+            taken += 1;
+            bytes += size;
+            match self.prepare(*index, action) {
+                Ok(prepared) => batch.push(prepared),
+                Err(problem) => self.fail(*index, problem),
+            }
+        }
+        (batch, taken)
+    }
+
+    /// Takes out what would destroy content whose other copy is not in place.
+    async fn drop_unkept(&mut self, batch: &mut Vec<Prepared>) {
+        let mut at = 0;
+        while at < batch.len() {
+            match self.is_kept(&self.plan.actions[batch[at].index as usize]).await {
+                Ok(()) => at += 1,
+                Err(problem) => {
+                    let item = batch.remove(at);
+                    self.fail(item.index, problem);
+                }
+            }
+        }
+    }
+
+    /// Whether the batch goes into directories that are still being made.
+    fn waits_for_dirs(&self, batch: &[Prepared]) -> bool {
+        !self.making.is_empty()
+            && batch
+                .iter()
+                .any(|item| item.path.parent().is_some_and(|dir| self.making.contains(&(item.side, dir))))
+    }
+
+    /// Writes down the intents and gives the work to be done.
+    fn launch(
+        &mut self,
+        batch: Vec<Prepared>,
+        store: Arc<dyn Store>,
+    ) -> Result<Option<impl Future<Output = Flight> + Send + use<>>, RunError> {
+        let (mut items, mut stuck_items) = (batch, Vec::new());
+        items.retain(|item| {
+            let stuck = item.path.parent().is_some_and(|dir| self.unmade.contains(&(item.side, dir)));
+            if stuck {
+                stuck_items.push((item.index, item.path.clone()));
+            }
+            !stuck
+        });
+        for (index, path) in stuck_items {
+            self.unmade_if_dir(index, &path);
+            self.fail(index, Problem::new(path, ProblemKind::Unwritable, "not sent: its folder could not be made"));
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        let intents = self.settler.open(&items)?;
+        for item in &items {
+            if let Op::MakeDir { .. } = self.plan.actions[item.index as usize].op {
+                self.making.insert((item.side, item.path.clone()));
+            }
+        }
+        if let Some(largest) = items.iter().max_by_key(|item| item.bytes).filter(|item| item.bytes > 0) {
+            self.run.sink.event(Event::Sending { path: largest.path.clone(), size: largest.bytes });
+        }
+        let flow = self.run.flow.clone();
+        Ok(Some(async move {
+            let changes = items.iter_mut().map(|item| item.change.take().expect("not launched before")).collect();
+            let results = store.apply(changes, &flow).await;
+            Flight { items, intents, results }
+        }))
+    }
+
+    /// Takes in what a batch has done.
+    async fn land(&mut self, flight: Flight) -> Result<(), RunError> {
+        for (item, result) in flight.items.iter().zip(flight.results) {
+            let action = &self.plan.actions[item.index as usize];
+            if let Op::MakeDir { .. } = action.op {
+                self.making.remove(&(item.side, item.path.clone()));
+            }
+            match result {
+                Ok(written) => self.done(item, action, written),
+                Err(error) => self.failed(item, action, &error),
+            }
+        }
+        self.settler.landed(flight.intents);
+        Ok(())
+    }
+
+    fn done(&mut self, item: &Prepared, action: &Action, written: Option<Written>) {
+        let version = written.as_ref().map(|w| w.entry.fingerprint());
+        self.left.entry(item.index).and_modify(|left| *left = Some(Left::Version(version)));
+        self.tally.trashed |= item.trash.is_some();
+        self.settler.done(self.plan, item, action, written.as_ref());
+        if let Some(step) = preview::step(self.inputs, self.plan, action) {
+            self.tally.add(&step);
+            self.run.sink.event(Event::Done(step));
+        }
+    }
+
+    fn failed(&mut self, item: &Prepared, action: &Action, error: &Error) {
+        if error.kind == ErrorKind::Cancelled {
+            self.left.entry(item.index).and_modify(|left| *left = Some(Left::Failed));
+            return;
+        }
+        if error.kind == ErrorKind::Full {
+            self.full[action.side as usize] = true;
+        }
+        self.unmade_if_dir(item.index, &item.path);
+        let writing = *error.location == *self.run.store(action.side).location();
+        let problem =
+            Problem::new(item.path.clone(), error.problem_kind(writing), change::explain(error, writing));
+        self.fail(item.index, problem);
+    }
+
+    /// A directory that was not made takes what should go into it along.
+    fn unmade_if_dir(&mut self, index: u32, path: &RelPath) {
+        let action = &self.plan.actions[index as usize];
+        if let Op::MakeDir { .. } = action.op {
+            self.unmade.insert((action.side, path.clone()));
+        }
+    }
+
+    /// Notes that an action was not done, and why.
+    fn fail(&mut self, index: u32, problem: Problem) {
+        self.left.entry(index).and_modify(|left| *left = Some(Left::Failed));
+        self.run.sink.event(Event::Problem(problem.clone()));
+        self.tally.problems.push(problem);
+    }
+}

@@ -1,0 +1,183 @@
+//! From "it is visible" to "it is safe and agreed": what has landed is synced, and only then are its intents closed and
+//! its outcome recorded in the base. Otherwise a power cut could leave a base that vouches for bytes which never
+//! reached the disk.
+
+use std::time::{Duration, Instant};
+
+use sitta_store::Written;
+use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Plan, Side};
+use tokio::task::JoinHandle;
+
+use super::change::Prepared;
+use crate::RunError;
+use crate::preview::tree;
+use crate::state::{BaseChange, Intent, Pair};
+use crate::transfer::Run;
+
+/// How much work a crash may leave to be looked at again.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// What has landed but is not settled.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<BaseChange>,
+    intents: Vec<i64>,
+}
+
+pub(super) struct Settler<'a> {
+    run: &'a Run<'a>,
+    pair: &'a Pair,
+    inputs: &'a Inputs<'a>,
+    landed: Batch,
+    syncing: Option<(Batch, JoinHandle<sitta_store::Result<()>>)>,
+    last: Instant,
+}
+
+impl<'a> Settler<'a> {
+    pub fn new(run: &'a Run<'a>, pair: &'a Pair, inputs: &'a Inputs<'a>) -> Self {
+        Self { run, pair, inputs, landed: Batch::default(), syncing: None, last: Instant::now() }
+    }
+
+    /// Takes up what both sides agree on already.
+    pub fn agree(&mut self, plan: &Plan) {
+        let inputs = self.inputs;
+        for (left, right) in &plan.agreed {
+            let agreed = agreed(
+                inputs,
+                Side::Right,
+                *left,
+                inputs.right.fingerprint(*right),
+                None,
+                inputs.left.fingerprint(*left),
+            );
+            self.landed.changes.push((inputs.left.path(*left), Some(agreed)));
+        }
+        for id in &plan.gone {
+            self.landed.changes.push((inputs.base.tree().path(*id), None));
+        }
+    }
+
+    /// Writes down what is about to be done; none if nothing of it needs to be.
+    pub fn open(&self, items: &[Prepared]) -> Result<Option<i64>, RunError> {
+        let intents: Vec<Intent> = items
+            .iter()
+            .filter(|item| !matches!(item.change, Some(sitta_store::Change::SetMeta { .. })))
+            .map(|item| Intent {
+                side: item.side,
+                path: item.path.clone(),
+                temp: item.temp.clone(),
+                before: item.before,
+                trash: item.trash.clone(),
+            })
+            .collect();
+        if intents.is_empty() {
+            return Ok(None);
+        }
+        self.run.state.open_intents(self.pair, self.run.id.as_str(), &intents).map(Some)
+    }
+
+    /// Notes what an action has changed in what both sides agree on.
+    pub fn done(&mut self, plan: &Plan, item: &Prepared, action: &Action, written: Option<&Written>) {
+        let inputs = self.inputs;
+        let like = match action.op {
+            Op::MakeDir { like } | Op::SetMeta { like } => Some(like),
+            Op::Write { from } | Op::WriteAt { from, .. } => Some(from),
+            Op::Move { from, like } => {
+                if like.is_some() {
+                    self.landed.changes.push((tree(inputs, action.side).path(from), None));
+                }
+                like
+            }
+            Op::Link { .. } => linked(plan, action),
+            Op::Remove => {
+                self.landed.changes.push((item.path.clone(), None));
+                None
+            }
+        };
+        if let (Some(like), Some(written), Some(other)) = (like, written, item.other) {
+            let agreed = agreed(inputs, action.side, like, written.entry.fingerprint(), written.content, other);
+            self.landed.changes.push((item.path.clone(), Some(agreed)));
+        }
+    }
+
+    /// A batch has landed, whatever became of its parts.
+    pub fn landed(&mut self, intents: Option<i64>) {
+        self.landed.intents.extend(intents);
+    }
+
+    /// Begins or ends a sync in the background when it is time.
+    pub async fn settle_if_due(&mut self) -> Result<(), RunError> {
+        if self.syncing.as_ref().is_some_and(|(_, sync)| sync.is_finished()) {
+            self.finish_sync().await?;
+        }
+        if self.syncing.is_none() && self.last.elapsed() >= EVERY && !self.landed.intents.is_empty() {
+            let batch = std::mem::take(&mut self.landed);
+            let stores = self.run.stores.clone();
+            let both = self.run.options.verb() == "sync";
+            let sync = tokio::spawn(async move {
+                if both {
+                    stores[0].sync().await?;
+                }
+                stores[1].sync().await
+            });
+            self.syncing = Some((batch, sync));
+        }
+        Ok(())
+    }
+
+    async fn finish_sync(&mut self) -> Result<(), RunError> {
+        let Some((batch, sync)) = self.syncing.take() else { return Ok(()) };
+        sync.await.expect("a sync does not panic")?;
+        self.last = Instant::now();
+        self.run.state.settle(self.pair, &batch.changes, &batch.intents)
+    }
+
+    /// Settles all that has landed.
+    pub async fn settle(&mut self) -> Result<(), RunError> {
+        self.finish_sync().await?;
+        if !self.landed.intents.is_empty() {
+            for store in &self.run.stores[usize::from(self.run.options.verb() != "sync")..] {
+                store.sync().await?;
+            }
+        }
+        let batch = std::mem::take(&mut self.landed);
+        self.run.state.settle(self.pair, &batch.changes, &batch.intents)
+    }
+}
+
+/// The entry of the other side that a hard link follows.
+fn linked(_plan: &Plan, action: &Action) -> Option<NodeId> {
+    match (action.at, action.side) {
+        (sitta_tree::Place::Left(id), Side::Right) | (sitta_tree::Place::Right(id), Side::Left) => Some(id),
+        _ => None,
+    }
+}
+
+/// What is agreed on after `side` has got what the other side holds as `like`.
+fn agreed(
+    inputs: &Inputs<'_>,
+    side: Side,
+    like: NodeId,
+    own: Fingerprint,
+    content: Option<sitta_tree::ContentHash>,
+    other: Fingerprint,
+) -> Agreed {
+    let like_tree = tree(inputs, side.other());
+    let (left, right) = match side {
+        Side::Left => (own, other),
+        Side::Right => (other, own),
+    };
+    Agreed {
+        kind: like_tree.kind(like),
+        meta: like_tree.meta(like),
+        content: if like_tree.kind(like) == Kind::File {
+            content.or_else(|| like_tree.content(like))
+        } else {
+            None
+        },
+        target: like_tree.target(like).into(),
+        left,
+        right,
+        conflicted: false,
+    }
+}

@@ -1,0 +1,79 @@
+//! The brakes: what stops a run, or part of it, before it can do harm.
+
+use std::path::Path;
+
+use sitta_store::Store;
+use sitta_tree::guard::{DeleteLimit, hold_deletes};
+use sitta_tree::{Inputs, Plan, Policy, Side};
+
+use crate::RunError;
+use crate::event::{Event, Held};
+use crate::options::MaxDelete;
+use crate::scan::Scanned;
+use crate::state::Pair;
+use crate::transfer::Run;
+
+/// Refuses a pair of which one side lies inside the other: it would copy itself into itself.
+pub(crate) fn not_nested(left: &dyn Store, right: &dyn Store) -> Result<(), RunError> {
+    let (Some(l), Some(r)) = (left.as_local(), right.as_local()) else { return Ok(()) };
+    let (l, r) = (l.path(), r.path());
+    let nested = |inner: &Path, outer: &Path| RunError::Nested {
+        inner: inner.display().to_string(),
+        outer: outer.display().to_string(),
+    };
+    if l.starts_with(r) {
+        return Err(nested(l, r));
+    }
+    if r.starts_with(l) {
+        return Err(nested(r, l));
+    }
+    Ok(())
+}
+
+/// Stops the run when a root is not what it was: not there, emptied, or another one.
+pub(crate) async fn roots(run: &Run<'_>, pair: Option<&Pair>, scanned: &Scanned) -> Result<(), RunError> {
+    for side in [Side::Left, Side::Right] {
+        let (present, files) = (scanned.present[side as usize], scanned.files[side as usize]);
+        let held = pair.map_or(0, |pair| pair.root(side).files);
+        // Where nothing was ever held, a destination is made; a source must be there in any case.
+        let needed = side == Side::Left || matches!(run.options.policy, Policy::Sync(_));
+        if !present && needed {
+            return Err(RunError::Held(Held::Missing { side }));
+        }
+        // Under another filter the numbers cannot be compared.
+        let refiltered = pair.is_some_and(|pair| pair.filter != run.options.filter_digest());
+        if run.options.force_empty || held == 0 || refiltered {
+            continue;
+        }
+        if !present {
+            return Err(RunError::Held(Held::Missing { side }));
+        }
+        if files == 0 {
+            return Err(RunError::Held(Held::Emptied { side, held }));
+        }
+        let before = pair.and_then(|pair| pair.root(side).identity.clone());
+        let now = run.store(side).root_identity().await;
+        if before.is_some() && now.is_some() && before != now && files < held / 2 {
+            return Err(RunError::Held(Held::Replaced { side }));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the deletes out of a plan that has more of them than allowed.
+pub(crate) fn deletes(run: &Run<'_>, inputs: &Inputs<'_>, plan: &mut Plan) -> Vec<Held> {
+    if run.options.force_empty && inputs.left.len() == 1 {
+        return Vec::new();
+    }
+    let limit = match run.options.max_delete {
+        MaxDelete::Default => DeleteLimit::Default,
+        MaxDelete::Count(n) => DeleteLimit::Count(n),
+        MaxDelete::Percent(p) => DeleteLimit::Percent(p),
+    };
+    let held: Vec<Held> = hold_deletes(inputs, plan, limit)
+        .into_iter()
+        .map(|held| Held::Deletes { planned: held.planned, limit: held.limit, of: held.of })
+        .collect();
+    held.iter().for_each(|held| run.sink.event(Event::Held(held.clone())));
+    held
+}
