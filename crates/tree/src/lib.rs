@@ -13,7 +13,7 @@ mod tree;
 
 pub use base::{Agreed, Base};
 pub use entry::{ContentHash, Entry, Fingerprint, Kind, Meta, Time, Unknown};
-pub use filter::Filter;
+pub use filter::{Filter, LineError, PatternError};
 pub use path::{PathError, Printable, RelPath, check_name};
 pub use plan::{
     Action, Conflict, Existing, Expect, Inputs, OnConflict, Op, Outcome, Place, Plan, Policy, Side, SideTraits,
