@@ -235,8 +235,7 @@ impl<'a> Executor<'a> {
         }
         self.unmade_if_dir(item.index, &item.path);
         let writing = *error.location == *self.run.store(action.side).location();
-        let problem =
-            Problem::new(item.path.clone(), error.problem_kind(writing), change::explain(error, writing));
+        let problem = Problem::new(item.path.clone(), error.problem_kind(writing), change::explain(error, writing));
         self.fail(item.index, problem);
     }
 

@@ -121,7 +121,7 @@ fn join(segments: &[Vec<u8>]) -> Option<Vec<(RelPath, Stored<'_>)>> {
 }
 
 impl State {
-    fn segments(&self, pair: &Pair) -> Result<Vec<Vec<u8>>, RunError> {
+    pub(super) fn segments(&self, pair: &Pair) -> Result<Vec<Vec<u8>>, RunError> {
         self.read(|db| {
             db.prepare_cached("SELECT records FROM base WHERE pair = ? ORDER BY id")?
                 .query_map([pair.id], |row| row.get(0))?

@@ -6,6 +6,8 @@ mod history;
 mod journal;
 mod lock;
 mod pair;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;
