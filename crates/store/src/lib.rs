@@ -9,6 +9,6 @@ mod store;
 
 pub use error::{Error, ErrorKind, Result};
 pub use store::{
-    ByteStream, Capabilities, Change, Displaced, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store, TEMP_PREFIX,
-    What, Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store,
+    TEMP_PREFIX, What, Write, Written,
 };

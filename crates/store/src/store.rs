@@ -314,6 +314,36 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Removes a file, a link or an empty directory.
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()>;
 
+    /// Removes the temporary at `path` ([`TEMP_PREFIX`]), a directory with all it holds: what a killed write has left.
+    /// Nothing there is success. Any other name is refused with [`crate::ErrorKind::Unsupported`].
+    async fn remove_temp(&self, path: &RelPath) -> Result<()> {
+        if !path.name().starts_with(TEMP_PREFIX.as_bytes()) {
+            let location = self.location().into();
+            return Err(Error::new(crate::ErrorKind::Unsupported, &location, path.clone(), "not a temporary"));
+        }
+        // Directories on the way down come before what they hold; they are removed in the opposite order.
+        let mut found = match self.stat(path).await? {
+            Some(entry) => vec![(path.clone(), entry.kind)],
+            None => return Ok(()),
+        };
+        let mut next = 0;
+        while let Some((dir, kind)) = found.get(next).cloned() {
+            next += 1;
+            if kind == sitta_tree::Kind::Dir {
+                for (name, entry) in self.list(&dir).await? {
+                    found.extend(dir.join(&name).ok().map(|path| (path, entry.kind)));
+                }
+            }
+        }
+        for (path, _) in found.iter().rev() {
+            match self.remove(path, Precondition::None, Displaced::Discard).await {
+                Err(error) if error.kind != crate::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Renames; nothing may stand at `to`. Missing directories above `to` are an error.
     async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written>;
 

@@ -1,0 +1,306 @@
+//! Folders of this machine.
+//!
+//! Everything below the root is reached through directory handles that were opened without following a link, so that
+//! whoever swaps a directory for a link meanwhile leads nobody out of the root.
+
+mod batch;
+mod change;
+mod content;
+mod dirs;
+mod errno;
+mod facts;
+mod place;
+mod probe;
+mod read;
+mod scan;
+mod stage;
+mod stream;
+mod xattrs;
+
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock};
+
+use async_trait::async_trait;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use sitta_tree::{Entry, Kind, Meta, Printable, RelPath, Tree};
+
+use crate::{
+    ByteStream, Capabilities, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result, ScanOptions, Store,
+    TEMP_PREFIX, Write, Written,
+};
+use dirs::Dirs;
+use errno::Fail;
+use facts::Facts;
+
+/// A folder of this machine. Cheap to clone; clones share what they learned of the file system.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    location: Arc<str>,
+    capabilities: Capabilities,
+    stable_ids: bool,
+    /// The root's handle, from the last scan or the first use on.
+    root: RwLock<Option<Root>>,
+    learned: Learned,
+    /// Handles on other file systems mounted below the root that were written to, by device.
+    mounts: Mutex<Vec<(u64, OwnedFd)>>,
+}
+
+#[derive(Debug, Clone)]
+struct Root {
+    fd: Arc<OwnedFd>,
+    dev: u64,
+    ino: u64,
+}
+
+/// What turned out while working, so that it is tried once.
+#[derive(Debug)]
+struct Learned {
+    /// Permission bits that new files do not get (the umask); `u32::MAX` until known.
+    masked: AtomicU32,
+    /// The device from which content cannot be cloned; 0 for none.
+    no_clone_from: AtomicU64,
+    /// The file system cannot exchange two names.
+    no_exchange: AtomicBool,
+    /// Part of the names of temporaries that nobody else chose.
+    serial: AtomicU64,
+}
+
+impl LocalStore {
+    /// The folder at `path`, which may not exist yet. Relative paths are relative to the current directory of now.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let given = path.as_ref();
+        let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
+        let path = std::path::absolute(given).map_err(|e| Error::new(ErrorKind::Unsupported, &shown, None, e))?;
+        let (capabilities, stable_ids) = probe::capabilities(&path);
+        let learned = Learned {
+            masked: AtomicU32::new(u32::MAX),
+            no_clone_from: AtomicU64::new(0),
+            no_exchange: AtomicBool::new(false),
+            serial: AtomicU64::new(0),
+        };
+        let inner = Inner {
+            location: Printable(path.as_os_str().as_bytes()).to_string().into(),
+            path,
+            capabilities,
+            stable_ids,
+            root: RwLock::new(None),
+            learned,
+            mounts: Mutex::new(Vec::new()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes the root, and what is missing above it.
+    pub fn create_root(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.inner.path).map_err(|e| match Errno::from_io_error(&e) {
+            Some(errno) => self.inner.error(&RelPath::root(), errno),
+            None => Error::new(ErrorKind::Other, &self.inner.location, None, e),
+        })
+    }
+
+    /// The root's absolute path.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// The root's file system and inode; none when there is no root. A root that was unmounted, or mounted over, has
+    /// another identity.
+    pub fn root_identity(&self) -> Option<(u64, u64)> {
+        self.inner.reopen_root().ok().map(|root| (root.dev, root.ino))
+    }
+
+    /// Whether this folder is `other` or lies inside it, links resolved; for a root that is missing, its nearest
+    /// existing parent decides.
+    pub fn is_inside(&self, other: &LocalStore) -> bool {
+        canonical(&self.inner.path).starts_with(canonical(&other.inner.path))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(result) => result,
+            Err(e) => Err(Error::new(ErrorKind::Other, &self.inner.location, None, e)),
+        }
+    }
+}
+
+/// `path` with links resolved as far as it exists.
+fn canonical(path: &Path) -> PathBuf {
+    if let Ok(real) = std::fs::canonicalize(path) {
+        return real;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => canonical(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+impl Inner {
+    fn error(&self, path: &RelPath, errno: Errno) -> Error {
+        errno::at(&self.location, path, errno)
+    }
+
+    fn fail(&self, path: &RelPath, fail: impl Into<Fail>) -> Error {
+        fail.into().at(&self.location, path)
+    }
+
+    /// Opens the root anew and remembers it: it may have been replaced or mounted since.
+    fn reopen_root(&self) -> Result<Root, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&fd)?;
+        let root = Root { fd: Arc::new(fd), dev: facts::dev(&stat), ino: stat.st_ino as _ };
+        *self.root.write().unwrap_or_else(|e| e.into_inner()) = Some(root.clone());
+        Ok(root)
+    }
+
+    fn root(&self) -> Result<Root, Errno> {
+        if let Some(root) = &*self.root.read().unwrap_or_else(|e| e.into_inner()) {
+            return Ok(root.clone());
+        }
+        self.reopen_root()
+    }
+
+    /// What is needed to work below the root: the way to its directories, and how to read its stats.
+    fn enter(&self) -> Result<(Dirs, Facts), Errno> {
+        let root = self.root()?;
+        Ok((Dirs::new(root.fd.clone()), self.facts(&root)))
+    }
+
+    fn facts(&self, root: &Root) -> Facts {
+        Facts { dev: root.dev, stable_ids: self.stable_ids }
+    }
+
+    fn stat(&self, path: &RelPath) -> Result<Option<Entry>, Errno> {
+        let (mut dirs, facts) = self.enter()?;
+        if path.is_root() {
+            return Ok(Some(facts.entry(&rustix::fs::fstat(dirs.root())?)));
+        }
+        match dirs.parent(path) {
+            Ok((dir, name)) => facts::entry_at(facts, &*dir, name),
+            Err(errno) if is_missing(errno) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn list(&self, dir: &RelPath) -> Result<Vec<Named>, Errno> {
+        let root = self.root()?;
+        let facts = self.facts(&root);
+        let fd = dirs::open_dir(&*root.fd, dir.as_bytes())?;
+        let mut entries = Vec::new();
+        for name in scan::names(&fd)? {
+            let own = dir.is_root() && *name == *OWN_DIR.as_bytes();
+            if own || name.starts_with(TEMP_PREFIX.as_bytes()) {
+                continue;
+            }
+            match facts::entry_at(facts, &fd, &name) {
+                Ok(Some(entry)) => entries.push((name, entry)),
+                Ok(None) => {}
+                Err(_) => entries.push((name, Entry::unknown(sitta_tree::Unknown::Unreadable))),
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Syncs the root's file system and those mounted below it that were written to.
+    fn sync(&self) -> Result<(), Errno> {
+        rustix::fs::syncfs(&*self.root()?.fd)?;
+        let mounts = std::mem::take(&mut *self.mounts.lock().unwrap_or_else(|e| e.into_inner()));
+        mounts.iter().try_for_each(|(_, fd)| rustix::fs::syncfs(fd))
+    }
+}
+
+/// An entry with its name.
+type Named = (Box<[u8]>, Entry);
+
+/// Whether the way to a path is missing, or leads through something that is not a directory.
+fn is_missing(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
+
+#[async_trait]
+impl Store for LocalStore {
+    fn location(&self) -> &str {
+        &self.inner.location
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
+        let options = options.clone();
+        self.blocking(move |inner| scan::scan(inner, &options)).await
+    }
+
+    async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
+        let dir = dir.clone();
+        self.blocking(move |inner| inner.list(&dir).map_err(|errno| inner.error(&dir, errno))).await
+    }
+
+    async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
+        let path = path.clone();
+        self.blocking(move |inner| inner.stat(&path).map_err(|errno| inner.error(&path, errno))).await
+    }
+
+    async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
+        let path = path.clone();
+        self.blocking(move |inner| read::stream(inner, path, range)).await
+    }
+
+    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
+        let mut results = stream::write_all(self, vec![write], flow).await;
+        results.pop().expect("one result for one write")
+    }
+
+    async fn write_batch(&self, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
+        stream::write_all(self, writes, flow).await
+    }
+
+    async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
+        let path = path.clone();
+        self.blocking(move |inner| change::remove(inner, &path, &expect, &displaced)).await
+    }
+
+    async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written> {
+        let (from, to) = (from.clone(), to.clone());
+        self.blocking(move |inner| change::rename(inner, &from, &to, &expect)).await
+    }
+
+    async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
+        let (path, meta) = (path.clone(), *meta);
+        self.blocking(move |inner| change::set_meta(inner, &path, &meta, &expect)).await
+    }
+
+    async fn remove_temp(&self, path: &RelPath) -> Result<()> {
+        let path = path.clone();
+        self.blocking(move |inner| change::remove_temp(inner, &path)).await
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.blocking(|inner| inner.sync().map_err(|errno| inner.error(&RelPath::root(), errno))).await
+    }
+
+    fn as_local(&self) -> Option<&LocalStore> {
+        Some(self)
+    }
+}
+
+/// Whether it is a directory, file or link: something we write and remove.
+fn is_ours(entry: &Entry) -> bool {
+    entry.kind != Kind::Unknown
+}

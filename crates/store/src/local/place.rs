@@ -1,0 +1,220 @@
+//! The one step in which a change becomes visible.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustix::fs::{AtFlags, RenameFlags, renameat, renameat_with};
+use rustix::io::Errno;
+use sitta_tree::{Entry, Kind};
+
+use super::dirs::{Dirs, open_child};
+use super::errno::{Fail, cannot};
+use super::facts::{entry_at, holds, same_bytes};
+use super::{Inner, scan};
+use crate::{Displaced, ErrorKind, Precondition};
+
+/// A place below the root: an open directory and a name in it.
+#[derive(Clone, Copy)]
+pub(super) struct Spot<'a> {
+    pub dir: &'a Rc<OwnedFd>,
+    pub name: &'a [u8],
+}
+
+impl Spot<'_> {
+    fn unlink(&self, is_dir: bool) -> Result<(), Errno> {
+        rustix::fs::unlinkat(&**self.dir, self.name, if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() })
+    }
+
+    /// Removes a file or link that shall not appear after all.
+    pub fn drop_it(&self) {
+        let _ = self.unlink(false);
+    }
+
+    fn exchange(&self, other: &Spot<'_>) -> Result<(), Errno> {
+        renameat_with(&**self.dir, self.name, &**other.dir, other.name, RenameFlags::EXCHANGE)
+    }
+}
+
+/// Moves `from` to `to`, where nothing may stand.
+pub(super) fn move_new(inner: &Inner, from: &Spot<'_>, to: &Spot<'_>, is_dir: bool) -> Result<(), Fail> {
+    let taken = || Fail::changed("something stands there already");
+    match renameat_with(&**from.dir, from.name, &**to.dir, to.name, RenameFlags::NOREPLACE) {
+        Ok(()) => return Ok(()),
+        Err(Errno::EXIST) => return Err(taken()),
+        Err(errno) if cannot(errno) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    if inner.capabilities.hard_links && !is_dir {
+        match rustix::fs::linkat(&**from.dir, from.name, &**to.dir, to.name, AtFlags::empty()) {
+            Ok(()) => return Ok(from.unlink(false)?),
+            Err(Errno::EXIST) => return Err(taken()),
+            Err(errno) if cannot(errno) || errno == Errno::PERM => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    if super::facts::stat_at(&**to.dir, to.name)?.is_some() {
+        return Err(taken());
+    }
+    Ok(renameat(&**from.dir, from.name, &**to.dir, to.name)?)
+}
+
+/// Lets the new thing at `temp` (a directory or not) appear at `at`, if what is expected stands there.
+pub(super) fn publish(
+    inner: &Inner,
+    dirs: &mut Dirs,
+    temp: &Spot<'_>,
+    at: &Spot<'_>,
+    new_dir: bool,
+    expect: &Precondition,
+    displaced: &Displaced,
+) -> Result<(), Fail> {
+    if *expect == Precondition::Absent {
+        return move_new(inner, temp, at, new_dir);
+    }
+    let facts = inner.facts(&inner.root()?);
+    let Some(old) = entry_at(facts, &**at.dir, at.name)? else {
+        return match expect {
+            Precondition::None => move_new(inner, temp, at, new_dir),
+            _ => Err(Fail::changed("it is gone")),
+        };
+    };
+    may_displace(at, &old, expect)?;
+    let verify = |spot: &Spot<'_>| -> Result<bool, Errno> {
+        let now = entry_at(facts, &**spot.dir, spot.name)?;
+        Ok(now.is_some_and(|now| now.kind == old.kind && same_bytes(&now, &old.fingerprint())))
+    };
+    match displaced {
+        Displaced::Discard => discard(inner, temp, at, old.kind == Kind::Dir, new_dir, &verify),
+        Displaced::MoveTo(path) => {
+            let (dir, name) = dirs.make_parent(path)?;
+            let trash = Spot { dir: &dir, name };
+            keep(inner, temp, at, &trash, new_dir, &old, &verify)
+        }
+    }
+}
+
+/// Whether what stands at a path may make way.
+pub(super) fn may_displace(at: &Spot<'_>, old: &Entry, expect: &Precondition) -> Result<(), Fail> {
+    if !super::is_ours(old) {
+        return Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device stands there"));
+    }
+    if !holds(expect, Some(old)) {
+        return Err(Fail::changed("it is not the version that was expected"));
+    }
+    if old.kind == Kind::Dir && !scan::names(&open_child(&**at.dir, at.name)?)?.is_empty() {
+        return Err(Fail::Said(ErrorKind::NotEmpty, "a directory that is not empty stands there"));
+    }
+    Ok(())
+}
+
+type Verify<'v> = dyn Fn(&Spot<'_>) -> Result<bool, Errno> + 'v;
+
+const OTHER: Fail = Fail::Said(ErrorKind::Changed, "it changed at the last moment");
+
+/// Puts `temp` in the place of `at`, whose old version is gone afterwards.
+fn discard(
+    inner: &Inner,
+    temp: &Spot<'_>,
+    at: &Spot<'_>,
+    old_dir: bool,
+    new_dir: bool,
+    verify: &Verify<'_>,
+) -> Result<(), Fail> {
+    if !inner.learned.no_exchange.load(Relaxed) {
+        match temp.exchange(at) {
+            Ok(()) => {
+                // The old version now has the temporary's name.
+                let gone = match verify(temp) {
+                    Ok(true) => temp.unlink(old_dir).map_err(Fail::from),
+                    Ok(false) => Err(OTHER),
+                    Err(errno) => Err(errno.into()),
+                };
+                return gone.inspect_err(|_| {
+                    let _ = temp.exchange(at);
+                });
+            }
+            Err(Errno::NOENT) => return Err(Fail::changed("it is gone")),
+            Err(errno) if cannot(errno) => inner.learned.no_exchange.store(true, Relaxed),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    if old_dir && !new_dir {
+        at.unlink(true)?;
+    } else if new_dir && !old_dir {
+        at.unlink(false)?;
+    }
+    Ok(renameat(&**temp.dir, temp.name, &**at.dir, at.name)?)
+}
+
+/// Puts `temp` in the place of `at`, whose old version is found at `trash` afterwards. At no moment is it nowhere: the
+/// new version takes the trash's name first, and then both change places.
+fn keep(
+    inner: &Inner,
+    temp: &Spot<'_>,
+    at: &Spot<'_>,
+    trash: &Spot<'_>,
+    new_dir: bool,
+    old: &Entry,
+    verify: &Verify<'_>,
+) -> Result<(), Fail> {
+    if !inner.learned.no_exchange.load(Relaxed) {
+        move_new(inner, temp, trash, new_dir)?;
+        let back = |fail: Fail| {
+            let _ = move_new(inner, trash, temp, new_dir);
+            fail
+        };
+        match trash.exchange(at) {
+            Ok(()) => {
+                let kept = match verify(trash) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => OTHER,
+                    Err(errno) => errno.into(),
+                };
+                let _ = trash.exchange(at);
+                return Err(back(kept));
+            }
+            Err(Errno::NOENT) => return Err(back(Fail::changed("it is gone"))),
+            Err(errno) if cannot(errno) => {
+                inner.learned.no_exchange.store(true, Relaxed);
+                move_new(inner, trash, temp, new_dir)?;
+            }
+            Err(errno) => return Err(back(errno.into())),
+        }
+    }
+    if old.kind != Kind::Dir && !new_dir && inner.capabilities.hard_links {
+        match rustix::fs::linkat(&**at.dir, at.name, &**trash.dir, trash.name, AtFlags::empty()) {
+            Ok(()) if !verify(trash)? => {
+                trash.unlink(false)?;
+                return Err(OTHER);
+            }
+            Ok(()) => return Ok(renameat(&**temp.dir, temp.name, &**at.dir, at.name)?),
+            Err(Errno::EXIST) => return Err(Fail::changed("something stands in the trash already")),
+            Err(errno) if cannot(errno) || matches!(errno, Errno::PERM | Errno::MLINK) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    move_new(inner, at, trash, old.kind == Kind::Dir)?;
+    if !verify(trash)? {
+        let _ = move_new(inner, trash, at, old.kind == Kind::Dir);
+        return Err(OTHER);
+    }
+    move_new(inner, temp, at, new_dir).inspect_err(|_| drop(move_new(inner, trash, at, old.kind == Kind::Dir)))
+}
+
+/// Removes what stands under a temporary name, a directory with all it holds. Links in it are removed, not followed.
+pub(super) fn remove_all(dir: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(errno),
+    }
+    let inside = open_child(dir, name)?;
+    for name in scan::names(&inside)? {
+        remove_all(&inside, &name)?;
+    }
+    match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,90 @@
+//! Reading a file as a stream of chunks, one blocking read ahead of whoever takes them.
+
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::StreamExt;
+use rustix::io::Errno;
+use sitta_tree::{Kind, RelPath};
+
+use super::Inner;
+use super::errno::Fail;
+use super::stage::open_file;
+use crate::{ByteStream, ErrorKind, Result};
+
+/// How much one chunk holds.
+const CHUNK: u64 = 256 << 10;
+
+/// Opens the file and reads the first chunk, so that a small file takes one task; the others follow as they are asked
+/// for.
+pub(super) fn stream(inner: &Arc<Inner>, path: RelPath, range: Range<u64>) -> Result<ByteStream> {
+    let (fd, size) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
+    let range = range.start..range.end.min(size);
+    let mut state = Some(Reader { inner: inner.clone(), path, fd: Arc::new(fd), at: range.start, end: range.end });
+    let mut first = state.as_mut().expect("just made").next()?;
+    let stream = futures::stream::poll_fn(move |_| std::task::Poll::Ready(first.take().map(Ok)));
+    let rest = futures::stream::unfold(state, |state| async move {
+        let mut reader = state.filter(|reader| reader.at < reader.end)?;
+        let inner = reader.inner.clone();
+        match tokio::task::spawn_blocking(move || (reader.next(), reader)).await {
+            Ok((Ok(Some(bytes)), reader)) => Some((Ok(bytes), Some(reader))),
+            Ok((Ok(None), _)) => None,
+            Ok((Err(error), _)) => Some((Err(error), None)),
+            Err(e) => Some((Err(crate::Error::new(ErrorKind::Other, &inner.location, None, e)), None)),
+        }
+    });
+    Ok(stream.chain(rest).boxed())
+}
+
+fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, u64), Fail> {
+    let (mut dirs, facts) = inner.enter()?;
+    let (dir, name) = dirs.parent(path)?;
+    let fd = match open_file(&dir, name) {
+        Err(Errno::NXIO) => return Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device")),
+        Err(Errno::LOOP) => return Err(Fail::Said(ErrorKind::Unsupported, "a symbolic link")),
+        opened => opened?,
+    };
+    let stat = rustix::fs::fstat(&fd)?;
+    let entry = facts.entry(&stat);
+    match entry.kind {
+        Kind::File => Ok((fd, entry.size)),
+        Kind::Dir => Err(Errno::ISDIR.into()),
+        _ => Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device")),
+    }
+}
+
+struct Reader {
+    inner: Arc<Inner>,
+    path: RelPath,
+    fd: Arc<OwnedFd>,
+    at: u64,
+    end: u64,
+}
+
+impl Reader {
+    /// The next chunk; none at the end, which may come early if the file was cut meanwhile.
+    fn next(&mut self) -> Result<Option<Bytes>> {
+        let want = CHUNK.min(self.end.saturating_sub(self.at)) as usize;
+        if want == 0 {
+            return Ok(None);
+        }
+        let mut buffer = BytesMut::zeroed(want);
+        let mut have = 0;
+        while have < want {
+            match rustix::io::pread(&*self.fd, &mut buffer[have..], self.at + have as u64) {
+                Ok(0) => break,
+                Ok(n) => have += n,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.inner.error(&self.path, errno)),
+            }
+        }
+        if have < want {
+            self.end = self.at + have as u64;
+        }
+        self.at += have as u64;
+        buffer.truncate(have);
+        Ok((have > 0).then(|| buffer.freeze()))
+    }
+}

@@ -1,0 +1,168 @@
+//! Writes whose bytes come from anywhere: those of this machine go to one blocking task as they are; small ones from
+//! elsewhere are fetched ahead, several at once; large ones flow through a bounded channel.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{FuturesOrdered, StreamExt};
+use tokio::sync::mpsc::{Sender, channel};
+
+use super::LocalStore;
+use super::batch::{self, Item};
+use super::content::Fed;
+use crate::{Error, ErrorKind, Flow, Result, Source, What, Write, Written};
+
+/// Up to this size a file from elsewhere is fetched whole.
+const WHOLE: u64 = 1 << 20;
+/// How many are fetched at once.
+const AHEAD: usize = 8;
+/// How many bytes that were fetched wait at most for the disk.
+const HELD: u64 = 16 << 20;
+/// How many pieces of a large file wait at most for the disk.
+const PIECES: usize = 4;
+
+fn is_far(write: &Write) -> bool {
+    matches!(&write.what, What::File(Source::Stored { store, .. }) if store.as_local().is_none())
+}
+
+pub(super) async fn write_all(store: &LocalStore, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
+    if !writes.iter().any(is_far) {
+        let items = writes.into_iter().map(|write| Item { write, feed: None }).collect();
+        return carry_out(store, items, flow).await;
+    }
+    let mut results: Vec<Option<Result<Written>>> = writes.iter().map(|_| None).collect();
+    let mut todo = writes.into_iter().enumerate();
+    let mut ahead = FuturesOrdered::new();
+    let mut run: (Vec<usize>, Vec<Item>, u64) = (Vec::new(), Vec::new(), 0);
+    loop {
+        while ahead.len() < AHEAD
+            && let Some((index, write)) = todo.next()
+        {
+            ahead.push_back(fetch(index, write, flow));
+        }
+        let Some((index, fetched)) = ahead.next().await else { break };
+        let (write, held) = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                results[index] = Some(Err(error));
+                continue;
+            }
+        };
+        let large = is_far(&write);
+        run.2 += held;
+        if large || run.2 > HELD {
+            finish(store, &mut run, flow, &mut results).await;
+        }
+        if large {
+            results[index] = Some(pipe(store, write, flow).await);
+        } else {
+            run.0.push(index);
+            run.1.push(Item { write, feed: None });
+        }
+    }
+    finish(store, &mut run, flow, &mut results).await;
+    results.into_iter().map(|result| result.expect("every write has its result")).collect()
+}
+
+/// Carries out the writes that are ready.
+async fn finish(
+    store: &LocalStore,
+    run: &mut (Vec<usize>, Vec<Item>, u64),
+    flow: &Arc<Flow>,
+    results: &mut [Option<Result<Written>>],
+) {
+    let (indices, items, _) = std::mem::take(run);
+    if items.is_empty() {
+        return;
+    }
+    for (index, result) in indices.into_iter().zip(carry_out(store, items, flow).await) {
+        results[index] = Some(result);
+    }
+}
+
+/// Fetches a small file from elsewhere; others stay as they are. Also tells how many bytes are held.
+async fn fetch(index: usize, mut write: Write, flow: &Flow) -> (usize, Result<(Write, u64)>) {
+    let What::File(source) = &write.what else { return (index, Ok((write, 0))) };
+    if !is_far(&write) || source.size() > WHOLE || flow.is_cancelled() {
+        return (index, Ok((write, 0)));
+    }
+    match whole(source).await {
+        Ok(bytes) => {
+            let held = bytes.len() as u64;
+            write.what = What::File(Source::Bytes(bytes));
+            (index, Ok((write, held)))
+        }
+        Err(error) => (index, Err(error)),
+    }
+}
+
+async fn whole(source: &Source) -> Result<Bytes> {
+    let size = source.size() as usize;
+    let mut stream = source.open(0).await?;
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece?;
+        if bytes.is_empty() && piece.len() == size {
+            bytes = piece.into();
+        } else {
+            bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() > size {
+            break;
+        }
+    }
+    source.check().await?;
+    if bytes.len() != size {
+        return Err(short(source));
+    }
+    Ok(bytes.freeze())
+}
+
+/// Its store says that it is the version that was meant, but did not give its bytes.
+fn short(source: &Source) -> Error {
+    let (location, path) = match source {
+        Source::Stored { store, path, .. } => (store.location().into(), Some(path.clone())),
+        Source::Bytes(_) => ("".into(), None),
+    };
+    Error::new(ErrorKind::Changed, &location, path, "gave more or fewer bytes than it should have")
+}
+
+/// Writes one large file as it arrives.
+async fn pipe(store: &LocalStore, write: Write, flow: &Arc<Flow>) -> Result<Written> {
+    let (sender, receiver) = channel(PIECES);
+    let What::File(source) = write.what.clone() else { unreachable!("a file") };
+    let items = vec![Item { write, feed: Some(receiver) }];
+    let (mut results, ()) = tokio::join!(carry_out(store, items, flow), feed(source, sender));
+    results.pop().expect("one result for one write")
+}
+
+async fn feed(source: Source, sender: Sender<Fed>) {
+    let mut stream = match source.open(0).await {
+        Ok(stream) => stream,
+        Err(error) => return drop(sender.send(Fed::Failed(error)).await),
+    };
+    while let Some(piece) = stream.next().await {
+        let fed = match piece {
+            Ok(bytes) => Fed::Bytes(bytes),
+            Err(error) => Fed::Failed(error),
+        };
+        // Nobody listens any more: the write has ended.
+        if sender.send(fed).await.is_err() {
+            return;
+        }
+    }
+    let last = match source.check().await {
+        Ok(()) => Fed::Done,
+        Err(error) => Fed::Failed(error),
+    };
+    let _ = sender.send(last).await;
+}
+
+async fn carry_out(store: &LocalStore, items: Vec<Item>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
+    let paths: Vec<_> = items.iter().map(|item| item.write.path.clone()).collect();
+    let flow = flow.clone();
+    match store.blocking(move |inner| Ok(batch::run(inner, items, &flow))).await {
+        Ok(results) => results,
+        Err(error) => paths.into_iter().map(|path| Err(Error { path: Some(path), ..error.clone() })).collect(),
+    }
+}
