@@ -1,0 +1,37 @@
+//! The data, the same each time.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use crate::Result;
+use crate::rng::Rng;
+
+/// So many files with `per_dir` in a directory; sizes below `max_size`, none if that is 0.
+pub fn files(root: &Path, count: usize, per_dir: usize, max_size: usize) -> Result {
+    let mut rng = Rng::seeded(count as u64);
+    let pool = rng.bytes(max_size.max(1) * 2);
+    for i in 0..count {
+        let dir = i / per_dir;
+        let dir = root.join(format!("group-{:02}/folder-{dir:04}", dir / 40));
+        if i % per_dir == 0 {
+            fs::create_dir_all(&dir)?;
+        }
+        let size = rng.below(max_size + 1);
+        let start = rng.below(max_size + 1);
+        fs::write(dir.join(format!("file-{i:06}.dat")), &pool[start..start + size.min(pool.len() - start)])?;
+    }
+    Ok(())
+}
+
+/// One file that does not compress.
+pub fn large(path: &Path, mebibytes: usize) -> Result {
+    fs::create_dir_all(path.parent().expect("a parent"))?;
+    let mut rng = Rng::seeded(1);
+    let mut file = File::create(path)?;
+    for _ in 0..mebibytes {
+        file.write_all(&rng.bytes(1 << 20))?;
+    }
+    file.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The tables.
+
+use super::Outcome;
+use crate::measure::Usage;
+use crate::tools::thousands;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// Prints what each needed, and our ratio to each peer. The first outcome is ours.
+pub fn print(title: &str, outcomes: &[Outcome]) {
+    println!("\n{title}");
+    println!(
+        "  {:<14} {:>9} {:>9} {:>10}   {:>10} {:>10}   target (CPU)",
+        "", "CPU s", "wall s", "peak MiB", "ours/CPU", "ours/wall"
+    );
+    let ours = outcomes[0].usage;
+    for (i, Outcome { name, target, usage }) in outcomes.iter().enumerate() {
+        let figures = format!("{:>9.3} {:>9.3} {:>10.1}", usage.cpu, usage.wall, usage.memory as f64 / MIB);
+        if i == 0 {
+            println!("  {name:<14} {figures}");
+            continue;
+        }
+        let ratio = ours.cpu / usage.cpu;
+        let verdict = match target {
+            Some(target) if ratio <= *target => format!("≤ {target:.2} met"),
+            Some(target) => format!("≤ {target:.2} MISSED"),
+            None => String::new(),
+        };
+        println!("  {name:<14} {figures}   {ratio:>10.2} {:>10.2}   {verdict}", ours.wall / usage.wall);
+    }
+}
+
+/// Prints peak memory; the first row is a run with nothing to hold.
+pub fn print_memory(entries: usize, rows: &[(&str, Usage)]) {
+    println!("\nmemory, {} entries", thousands(entries as u64));
+    let idle = rows[0].1.memory;
+    let limit = 60.0 * MIB + 120.0 * entries as f64;
+    for (name, usage) in rows {
+        let each = (usage.memory.saturating_sub(idle)) as f64 / entries as f64;
+        let verdict = if usage.memory as f64 <= limit { "met" } else { "MISSED" };
+        let (peak, limit) = (usage.memory as f64 / MIB, limit / MIB);
+        println!("  {name:<14} peak {peak:>7.1} MiB   {each:>6.0} bytes an entry   ≤ {limit:.1} MiB {verdict}");
+    }
+}
