@@ -14,6 +14,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("mount", "mount"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
+    ("strace", "strace"),
 ];
 
 /// `args` go to `cargo test`.

@@ -157,7 +157,7 @@ fn a_destination_edited_meanwhile_is_not_overwritten_unseen() {
         next += 1;
         std::thread::sleep(std::time::Duration::from_micros(300));
     });
-    let run = world.mirror(&["--max-delete", "100%", "--trash"]);
+    let run = world.mirror(&["--max-delete", "100%", "--trash", ".sitta/trash"]);
     busy.stop();
     assert!(matches!(run.code(), 0 | 3), "{run:?}");
     let trash = trashed(&world.dst).len();

@@ -89,13 +89,13 @@ fn the_trash_keeps_what_is_displaced() {
     let world = World::new();
     many(&world.src, 30);
     link(&world.src, "link", "one");
-    world.mirror_well(&["--trash"]);
+    world.mirror_well(&["--trash", ".sitta/trash"]);
     assert!(trashed(&world.dst).is_empty());
     put(&world.src, "d0/f0", "changed");
     fs::remove_file(world.src.join("d0/f1")).expect("remove");
     fs::remove_dir_all(world.src.join("d1")).expect("remove");
     fs::remove_file(world.src.join("link")).expect("remove");
-    let run = world.mirror_well(&["--trash"]);
+    let run = world.mirror_well(&["--trash", ".sitta/trash"]);
     run.expect_counts([0, 1, 12, 0]);
     let mut old = trashed(&world.dst);
     old.sort();

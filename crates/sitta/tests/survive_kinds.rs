@@ -56,7 +56,7 @@ fn every_kind_becomes_every_other() {
 
 #[test]
 fn every_kind_becomes_every_other_with_the_trash_on() {
-    change_kinds(&["--max-delete", "100%", "--trash"]);
+    change_kinds(&["--max-delete", "100%", "--trash", ".sitta/trash"]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn names_of_every_sort() {
     let run = world.mirror_well(&[]);
     run.events();
     fs::remove_dir_all(world.src.join("trees")).expect("remove");
-    world.mirror_well(&["--max-delete", "100%", "--trash"]);
+    world.mirror_well(&["--max-delete", "100%", "--trash", ".sitta/trash"]);
     world.nothing_to_do(&[]);
 }
 
@@ -178,6 +178,6 @@ fn a_long_path_goes_to_the_trash() {
     put(&world.src, "other", "so that the source is not empty");
     world.mirror_well(&[]);
     run_tool("rm", &["-rf", world.src.join(&name).to_str().expect("UTF-8")]);
-    world.mirror_well(&["--trash"]);
+    world.mirror_well(&["--trash", ".sitta/trash"]);
     assert!(trashed(&world.dst).contains(&b"deep down".to_vec()));
 }

@@ -130,7 +130,7 @@ fn edits_of_both_sides() {
 
 #[test]
 fn edits_of_both_sides_with_the_trash_on() {
-    rounds(40, &["--trash"], true);
+    rounds(40, &["--trash", ".sitta/trash"], true);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod blob;
 mod rng;
+mod story;
 mod tree;
 
 use std::ffi::OsStr;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use blob::Blob;
 pub use rng::Rng;
+pub use story::{Files, Story};
 pub use tree::*;
 
 /// A user without any rights: `nobody`.
