@@ -1,7 +1,5 @@
 //! The brakes: what stops a run, or part of it, before it can do harm.
 
-use std::path::Path;
-
 use sitta_store::Store;
 use sitta_tree::guard::{DeleteLimit, hold_deletes};
 use sitta_tree::{Inputs, Plan, Policy, Side};
@@ -16,16 +14,15 @@ use crate::transfer::Run;
 /// Refuses a pair of which one side lies inside the other: it would copy itself into itself.
 pub(crate) fn not_nested(left: &dyn Store, right: &dyn Store) -> Result<(), RunError> {
     let (Some(l), Some(r)) = (left.as_local(), right.as_local()) else { return Ok(()) };
-    let (l, r) = (l.path(), r.path());
-    let nested = |inner: &Path, outer: &Path| RunError::Nested {
-        inner: inner.display().to_string(),
-        outer: outer.display().to_string(),
+    let nested = |inner: &dyn Store, outer: &dyn Store| RunError::Nested {
+        inner: inner.location().to_owned(),
+        outer: outer.location().to_owned(),
     };
-    if l.starts_with(r) {
-        return Err(nested(l, r));
+    if l.is_inside(r) {
+        return Err(nested(left, right));
     }
-    if r.starts_with(l) {
-        return Err(nested(r, l));
+    if r.is_inside(l) {
+        return Err(nested(right, left));
     }
     Ok(())
 }

@@ -113,6 +113,9 @@ impl Run<'_> {
         let scanned = scan_both(self).await?;
         guards::roots(self, Some(&pair), &scanned).await?;
         recover::remove_temps(self, &scanned).await;
+        if !scanned.present[Side::Right as usize] {
+            self.store(Side::Right).create_root().await?;
+        }
         let files = scanned.files;
         self.state.begin_run(&pair, self.id.as_str(), self.options.verb())?;
         let (trees, mut plan) = self.plan(Some(&pair), scanned).await?;
