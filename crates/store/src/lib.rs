@@ -5,9 +5,11 @@
 
 mod error;
 pub mod local;
+mod location;
 mod store;
 
 pub use error::{Error, ErrorKind, Result};
+pub use location::{Location, LocationError, Password, Remote, Scheme, open};
 pub use store::{
     ByteStream, Capabilities, Change, Displaced, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store,
     TEMP_PREFIX, What, Write, Written,

@@ -55,12 +55,15 @@ pub(super) struct Session<'a> {
     pub facts: Facts,
     sources: Vec<(Arc<Inner>, Dirs, Facts)>,
     buffer: Vec<u8>,
+    /// Whom new files belong to.
+    user: (u32, u32),
 }
 
 impl<'a> Session<'a> {
     pub fn new(inner: &'a Arc<Inner>, flow: &'a Flow) -> Result<Self, Errno> {
         let (dirs, facts) = inner.enter()?;
-        Ok(Self { inner, flow, dirs, facts, sources: Vec::new(), buffer: Vec::new() })
+        let user = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Ok(Self { inner, flow, dirs, facts, sources: Vec::new(), buffer: Vec::new(), user })
     }
 
     pub fn cancelled(&self, path: &RelPath) -> Error {
@@ -219,8 +222,7 @@ impl<'a> Session<'a> {
 
     /// Gives a new file or directory the wanted metadata, the time last.
     pub fn dress(&self, fd: &OwnedFd, wanted: &Wanted) -> Result<(), Errno> {
-        let user = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        if let Some((uid, gid)) = wanted.owner.filter(|owner| *owner != user) {
+        if let Some((uid, gid)) = wanted.owner.filter(|owner| *owner != self.user) {
             rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
         if let Some(mode) = wanted.mode {
