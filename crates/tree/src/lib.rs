@@ -6,6 +6,8 @@
 mod base;
 mod entry;
 mod filter;
+mod fold;
+pub mod guard;
 mod path;
 pub mod plan;
 mod problem;
@@ -14,10 +16,11 @@ mod tree;
 pub use base::{Agreed, Base};
 pub use entry::{ContentHash, Entry, Fingerprint, Kind, Meta, Time, Unknown};
 pub use filter::{Filter, LineError, PatternError};
+pub use fold::fold_key;
 pub use path::{PathError, Printable, RelPath, check_name};
 pub use plan::{
-    Action, Conflict, Existing, Expect, Inputs, OnConflict, Op, Outcome, Place, Plan, Policy, Side, SideTraits,
-    Summary,
+    Action, Conflict, Existing, Expect, Inputs, MetaFields, OnConflict, Op, Outcome, Place, Plan, Policy, Side,
+    SideTraits, Summary,
 };
 pub use problem::{Problem, ProblemKind};
 pub use tree::{NodeId, TooLarge, Tree};

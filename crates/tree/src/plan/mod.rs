@@ -2,6 +2,21 @@
 //!
 //! The decision table and its reasons are in `docs/planner.md`.
 
+mod compare;
+mod conflict;
+mod fields;
+mod join;
+mod kinds;
+mod links;
+mod moves;
+mod one_way;
+mod schedule;
+mod two_way;
+mod walk;
+
+pub use fields::MetaFields;
+pub use walk::plan;
+
 use crate::{Base, NodeId, Problem, RelPath, Tree};
 
 /// One of the two stores of a run. The source of a copy or mirror is the left one.
@@ -128,7 +143,9 @@ pub enum Place {
 pub enum Expect {
     /// Nothing.
     Absent,
-    /// The version that the scan of the action's own side saw as this entry.
+    /// The version that the scan of the action's own side saw as this entry. A directory's version is that it is one:
+    /// what it holds changes while the plan is carried out. An [`Op::Move`] that expects its own `from` changes only
+    /// how the store spells the name, and goes through a temporary one.
     Seen(NodeId),
     /// What an earlier action of this plan left there (its index).
     After(u32),
@@ -164,6 +181,17 @@ pub enum Op {
     SetMeta {
         /// The entry on the other side.
         like: NodeId,
+    },
+    /// Gives the entry the fields `of_right` of what the scan of the right side saw as `right`, and all others of what
+    /// that of the left side saw as `left`: each side changed something else. Both sides get the same one. The base is
+    /// left alone; the next run finds both sides equal.
+    MergeMeta {
+        /// The entry of the left tree.
+        left: NodeId,
+        /// The entry of the right tree.
+        right: NodeId,
+        /// What is taken from the right one.
+        of_right: MetaFields,
     },
     /// Renames this side's entry `from` to the action's path.
     Move {

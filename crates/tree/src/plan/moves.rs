@@ -1,0 +1,87 @@
+//! Moves: a removal and a new file that turn out to be one thing that was renamed. They change no decision.
+
+use std::collections::HashMap;
+
+use super::compare::State;
+use super::schedule::{Phase, Removal, Slot};
+use super::walk::Planner;
+use super::{Expect, Op, Side};
+use crate::{ContentHash, Kind, NodeId};
+
+/// New files on one side by what may recognise them; none where two would answer.
+#[derive(Default)]
+struct Fresh {
+    by_id: HashMap<u64, Option<(Slot, NodeId)>>,
+    by_content: HashMap<ContentHash, Option<(Slot, NodeId)>>,
+}
+
+impl Planner<'_> {
+    /// Turns removals and new files into renames where the source side shows that they belong together.
+    pub fn find_moves(&mut self) {
+        if self.out.removals.is_empty() {
+            return;
+        }
+        let removals = std::mem::take(&mut self.out.removals);
+        for side in [Side::Left, Side::Right] {
+            if removals.iter().any(|removal| removal.side == side) {
+                let mut fresh = self.fresh(side);
+                for removal in removals.iter().filter(|removal| removal.side == side) {
+                    self.match_removal(removal, &mut fresh);
+                }
+            }
+        }
+    }
+
+    /// The files that are to be written to `side` where nothing stands.
+    fn fresh(&self, side: Side) -> Fresh {
+        let (mut fresh, source) = (Fresh::default(), self.tree(side.other()));
+        let ids = self.traits(side.other()).stable_ids;
+        for (slot, action) in self.out.each(Phase::Create) {
+            let Op::Write { from } = action.op else { continue };
+            if action.side != side || source.kind(from) != Kind::File || source.is_linked(from) {
+                continue;
+            }
+            let print = source.fingerprint(from);
+            if ids && print.id != 0 {
+                fresh.by_id.entry(print.id).and_modify(|two| *two = None).or_insert(Some((slot, from)));
+            }
+            if let Some(content) = source.content(from).filter(|_| print.size > 0) {
+                fresh.by_content.entry(content).and_modify(|two| *two = None).or_insert(Some((slot, from)));
+            }
+        }
+        fresh
+    }
+
+    fn match_removal(&mut self, removal: &Removal, fresh: &mut Fresh) {
+        let Removal { slot, side, node, base } = *removal;
+        // Only what the source side had there can have been moved away, and only that version may be moved here.
+        if self.tree(side).kind(node) != Kind::File || self.state(side, node, base) != State::Same {
+            return;
+        }
+        let source = self.tree(side.other());
+        let then = self.agreed_print(side.other(), base);
+        let by_id = fresh.by_id.get(&then.id).copied().flatten();
+        let found = by_id.filter(|(_, new)| source.fingerprint(*new).same_file(&then)).or_else(|| {
+            let content = self.inputs.base.tree().content(base)?;
+            fresh.by_content.get(&content).copied().flatten()
+        });
+        let Some((write, new)) = found else { return };
+        // Taken: the next removal of equal content is another thing.
+        fresh.by_id.remove(&source.fingerprint(new).id);
+        if let Some(content) = source.content(new) {
+            fresh.by_content.remove(&content);
+        }
+        let at = self.out.get_mut(write).at;
+        self.out.drop_action(write);
+        self.out.drop_action(slot);
+        let moved = self.out.push(Phase::Move, side, Op::Move { from: node, like: Some(new) }, at, Expect::Absent);
+        if !self.differing_meta(&source.meta(new), &self.tree(side).meta(node)).is_empty() {
+            self.out.push(Phase::Move, side, Op::SetMeta { like: new }, at, moved.done());
+        }
+        let summary = &mut self.plan.summary;
+        summary.moved += 1;
+        summary.new -= 1;
+        summary.deleted -= 1;
+        summary.bytes -= source.size(new);
+    }
+}
