@@ -204,6 +204,7 @@ fn a_destination_directory_swapped_for_a_link_leads_nowhere() {
     let world = World::new();
     let outside = outside(&world);
     let before = snapshot(&outside);
+    put(&world.src, "beside", "so that neither side is ever empty");
     for round in 0..25 {
         for i in 0..100 {
             put(&world.src, format!("dir/f{i}"), format!("round {round} file {i}"));
@@ -227,6 +228,7 @@ fn a_destination_directory_swapped_for_a_link_leads_nowhere() {
 fn a_source_directory_swapped_for_a_link_is_not_followed() {
     let world = World::new();
     let outside = outside(&world);
+    put(&world.src, "beside", "so that the source is never empty");
     for i in 0..100 {
         put(&world.src, format!("dir/f{i}"), format!("inside, file number {i:>15}"));
     }

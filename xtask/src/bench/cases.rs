@@ -79,7 +79,7 @@ fn scan(bench: &Bench) -> Result {
         c.args(["--unrestricted", "--size", "+1t", "."]).arg(tree);
     });
     add(&mut list, "rclone size", "rclone", None, |c, _| {
-        c.arg("size").arg(tree);
+        c.args(["-q", "size"]).arg(tree);
     });
     table::print(&format!("scan of {} files, warm", thousands(files as u64)), &bench.race(7, list)?);
     Ok(())
@@ -100,7 +100,7 @@ fn no_change(bench: &Bench) -> Result {
         c.args(["-a", "--delete"]).arg(from.join("")).arg(to.join("rsync"));
     });
     add(&mut list, "rclone sync", "rclone", Some(0.15), |c, _| {
-        c.arg("sync").arg(from).arg(to.join("rclone"));
+        c.args(["-q", "sync"]).arg(from).arg(to.join("rclone"));
     });
     table::print(&format!("mirror with no change, {} files", thousands(files as u64)), &bench.race(7, list)?);
     Ok(())
@@ -120,7 +120,7 @@ fn small(bench: &Bench) -> Result {
         c.arg("-a").arg(from.join("")).arg(to.join(format!("rsync{round}")));
     });
     add(&mut list, "rclone copy", "rclone", None, |c, round| {
-        c.arg("copy").arg(from).arg(to.join(format!("rclone{round}")));
+        c.args(["-q", "copy"]).arg(from).arg(to.join(format!("rclone{round}")));
     });
     table::print(&format!("first copy of {} small files", thousands(files as u64)), &bench.race(7, list)?);
     Ok(())
@@ -140,7 +140,7 @@ fn large(bench: &Bench) -> Result {
         c.arg("-a").arg(from.join("")).arg(to.join(format!("rsync{round}")));
     });
     add(&mut list, "rclone copy", "rclone", None, |c, round| {
-        c.arg("copy").arg(from).arg(to.join(format!("rclone{round}")));
+        c.args(["-q", "copy"]).arg(from).arg(to.join(format!("rclone{round}")));
     });
     table::print(&format!("first copy of one file of {mebibytes} MiB"), &bench.race(3, list)?);
     Ok(())

@@ -10,8 +10,8 @@ const MIB: f64 = (1 << 20) as f64;
 pub fn print(title: &str, outcomes: &[Outcome]) {
     println!("\n{title}");
     println!(
-        "  {:<14} {:>9} {:>9} {:>10}   {:>10} {:>10}   target (CPU)",
-        "", "CPU s", "wall s", "peak MiB", "ours/CPU", "ours/wall"
+        "  {:<14} {:>9} {:>9} {:>10}   {:>10} {:>10}   target for CPU",
+        "", "CPU s", "wall s", "peak MiB", "our CPU", "our wall"
     );
     let ours = outcomes[0].usage;
     for (i, Outcome { name, target, usage }) in outcomes.iter().enumerate() {

@@ -8,6 +8,7 @@ mod story;
 mod tree;
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -165,11 +166,17 @@ impl Drop for World {
 }
 
 /// What a run of the program gave.
-#[derive(Debug)]
 pub struct Run {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (out, err) = (self.out(), self.err());
+        write!(f, "{}\n--- stdout\n{}\n--- stderr\n{}", self.status, tail(&out), tail(&err))
+    }
 }
 
 impl Run {
@@ -187,13 +194,7 @@ impl Run {
 
     #[track_caller]
     pub fn expect_code(&self, code: i32) {
-        assert!(
-            self.code() == code,
-            "exit {:?} instead of {code}\n--- stdout\n{}\n--- stderr\n{}",
-            self.status,
-            tail(&self.out()),
-            tail(&self.err())
-        );
+        assert!(self.code() == code, "not exit code {code} but {self:?}");
     }
 
     /// All events.

@@ -91,7 +91,7 @@ impl Story {
         for (path, item) in snapshot(&dst) {
             let What::File(bytes) = item.what else { continue };
             let path = String::from_utf8(path).expect("UTF-8");
-            if path.rsplit('/').next().is_some_and(|name| name.starts_with(".sitta-tmp-")) {
+            if path.split('/').any(|name| name.starts_with(".sitta-tmp-")) {
                 continue;
             }
             let blob = Blob::recognise(&bytes);
