@@ -87,7 +87,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The hash of the entry's bytes, read or known from the version that was agreed on.
-    pub fn content(&self, side: Side, node: NodeId, base: Option<NodeId>) -> Option<ContentHash> {
+    pub fn known_content(&self, side: Side, node: NodeId, base: Option<NodeId>) -> Option<ContentHash> {
         let agreed = || {
             let base = base.filter(|base| self.state(side, node, *base) == State::Same)?;
             self.inputs.base.tree().content(base)

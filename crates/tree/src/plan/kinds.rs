@@ -19,6 +19,9 @@ impl Planner<'_> {
         seen: &mut Seen,
     ) {
         seen.stays_on_both();
+        if !self.can_hold(side, new) {
+            return;
+        }
         if !self.is_removable(side, old) {
             let path = self.tree(side).path(old);
             let message =

@@ -8,6 +8,7 @@ mod fields;
 mod join;
 mod kinds;
 mod links;
+mod merge;
 mod moves;
 mod one_way;
 mod schedule;

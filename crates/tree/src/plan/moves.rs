@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::compare::State;
 use super::schedule::{Phase, Removal, Slot};
 use super::walk::Planner;
-use super::{Expect, Op, Side};
+use super::{Expect, Op, Place, Side};
 use crate::{ContentHash, Kind, NodeId};
 
 /// New files on one side by what may recognise them; none where two would answer.
@@ -24,9 +24,11 @@ impl Planner<'_> {
         let removals = std::mem::take(&mut self.out.removals);
         for side in [Side::Left, Side::Right] {
             if removals.iter().any(|removal| removal.side == side) {
-                let mut fresh = self.fresh(side);
+                let (mut fresh, arrived) = (self.fresh(side), self.arrived(side));
                 for removal in removals.iter().filter(|removal| removal.side == side) {
-                    self.match_removal(removal, &mut fresh);
+                    if !self.match_removal(removal, &mut fresh) {
+                        self.guard_removal(removal, &arrived);
+                    }
                 }
             }
         }
@@ -52,11 +54,52 @@ impl Planner<'_> {
         fresh
     }
 
-    fn match_removal(&mut self, removal: &Removal, fresh: &mut Fresh) {
+    /// What `side` holds already where the other side moved something, by its id there.
+    fn arrived(&self, side: Side) -> HashMap<u64, (NodeId, NodeId)> {
+        let both_ways = self.plan.agreed.iter().map(|(l, r)| match side {
+            Side::Left => (*r, *l),
+            Side::Right => (*l, *r),
+        });
+        let source = self.tree(side.other());
+        let files = both_ways.filter(|(there, _)| source.kind(*there) == Kind::File && !source.is_linked(*there));
+        match !self.one_way() && self.traits(side.other()).stable_ids {
+            true => files.map(|pair| (source.fingerprint(pair.0).id, pair)).collect(),
+            false => HashMap::new(),
+        }
+    }
+
+    /// What is removed stands under its new name on this side too, as both sides moved it there: it must still do so when
+    /// the old name goes.
+    fn guard_removal(&mut self, removal: &Removal, arrived: &HashMap<u64, (NodeId, NodeId)>) {
+        let then = self.agreed_print(removal.side.other(), removal.base);
+        if let Some((there, here)) = arrived.get(&then.id)
+            && self.tree(removal.side.other()).fingerprint(*there).same_file(&then)
+        {
+            self.out.get_mut(removal.slot).keep = Some((removal.side, Place::of(removal.side, *here)));
+        }
+    }
+
+    /// Whether `side` moved the agreed entry elsewhere, as far as ids tell.
+    pub fn was_moved(&mut self, side: Side, base: NodeId) -> bool {
+        let then = self.agreed_print(side, base);
+        if then.id == 0 || !self.traits(side).stable_ids {
+            return false;
+        }
+        let tree = self.tree(side);
+        let by_id = self.by_id[side as usize]
+            .get_or_insert_with(|| tree.ids().map(|id| (tree.fingerprint(id).id, id)).collect());
+        by_id.get(&then.id).is_some_and(|now| match tree.kind(*now) {
+            Kind::Dir => self.inputs.base.tree().kind(base) == Kind::Dir,
+            _ => tree.fingerprint(*now).same_file(&then),
+        })
+    }
+
+    /// Makes one move of a removal and a new file, if they are one thing; says whether they are.
+    fn match_removal(&mut self, removal: &Removal, fresh: &mut Fresh) -> bool {
         let Removal { slot, side, node, base } = *removal;
         // Only what the source side had there can have been moved away, and only that version may be moved here.
         if self.tree(side).kind(node) != Kind::File || self.state(side, node, base) != State::Same {
-            return;
+            return false;
         }
         let source = self.tree(side.other());
         let then = self.agreed_print(side.other(), base);
@@ -65,7 +108,7 @@ impl Planner<'_> {
             let content = self.inputs.base.tree().content(base)?;
             fresh.by_content.get(&content).copied().flatten()
         });
-        let Some((write, new)) = found else { return };
+        let Some((write, new)) = found else { return false };
         // Taken: the next removal of equal content is another thing.
         fresh.by_id.remove(&source.fingerprint(new).id);
         if let Some(content) = source.content(new) {
@@ -83,5 +126,6 @@ impl Planner<'_> {
         summary.new -= 1;
         summary.deleted -= 1;
         summary.bytes -= source.size(new);
+        true
     }
 }

@@ -292,7 +292,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether `side` can hold what the other side has as `from`; says so if not.
-    fn can_hold(&mut self, side: Side, from: NodeId) -> bool {
+    pub fn can_hold(&mut self, side: Side, from: NodeId) -> bool {
         let tree = self.tree(side.other());
         let can = self.traits(side).symlinks || tree.kind(from) != Kind::Symlink;
         if !can {
