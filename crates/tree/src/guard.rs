@@ -73,11 +73,13 @@ fn count_files(tree: &Tree) -> u64 {
 }
 
 fn deletes_file(action: &Action, side: Side, tree: &Tree) -> bool {
-    let seen_file = match action.expect {
+    if action.side != side || action.op != Op::Remove {
+        return false;
+    }
+    match action.expect {
         Expect::Seen(id) => tree.kind(id) != Kind::Dir,
         Expect::Absent | Expect::After(_) => true,
-    };
-    action.side == side && action.op == Op::Remove && seen_file
+    }
 }
 
 /// Drops all removals on `side` and what needs them.
