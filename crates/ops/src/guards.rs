@@ -1,12 +1,11 @@
 //! The brakes: what stops a run, or part of it, before it can do harm.
 
 use sitta_store::Store;
-use sitta_tree::guard::{DeleteLimit, hold_deletes};
+use sitta_tree::guard::hold_deletes;
 use sitta_tree::{Inputs, Plan, Policy, Side};
 
 use crate::RunError;
 use crate::event::{Event, Held};
-use crate::options::MaxDelete;
 use crate::scan::Scanned;
 use crate::state::Pair;
 use crate::transfer::Run;
@@ -62,12 +61,7 @@ pub(crate) fn deletes(run: &Run<'_>, inputs: &Inputs<'_>, plan: &mut Plan) -> Ve
     if run.options.force_empty && inputs.left.len() == 1 {
         return Vec::new();
     }
-    let limit = match run.options.max_delete {
-        MaxDelete::Default => DeleteLimit::Default,
-        MaxDelete::Count(n) => DeleteLimit::Count(n),
-        MaxDelete::Percent(p) => DeleteLimit::Percent(p),
-    };
-    let held: Vec<Held> = hold_deletes(inputs, plan, limit)
+    let held: Vec<Held> = hold_deletes(inputs, plan, run.options.max_delete)
         .into_iter()
         .map(|held| Held::Deletes { planned: held.planned, limit: held.limit, of: held.of })
         .collect();

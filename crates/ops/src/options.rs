@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sitta_tree::guard::DeleteLimit;
 use sitta_tree::{Filter, Policy, RelPath};
 
 /// How a run shall go.
@@ -21,24 +22,13 @@ pub struct Options {
     pub dry_run: bool,
     /// Transfers in flight; none: what suits the stores.
     pub transfers: Option<usize>,
-    /// How many deletes are allowed.
-    pub max_delete: MaxDelete,
+    /// How many deletes are allowed (`--max-delete N|P%`).
+    pub max_delete: DeleteLimit,
     /// Old versions go to this directory of the store that they are displaced on (usually `.sitta/trash`), below it
     /// to one named after the run; none: they are gone. A directory outside `.sitta` must be left out by the filter.
     pub trash: Option<RelPath>,
     /// Go on though a root that held files is empty, missing or another one now (`--force-empty`).
     pub force_empty: bool,
-}
-
-/// A limit on deletes (`--max-delete N|P%`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaxDelete {
-    /// The larger of 50 and 20 % of the side's files.
-    Default,
-    /// At most so many.
-    Count(u64),
-    /// At most so many per cent of the side's files, 0 to 100.
-    Percent(u8),
 }
 
 impl Options {

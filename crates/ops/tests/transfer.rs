@@ -128,10 +128,7 @@ fn an_emptied_source_stops_the_run() {
     put(&pair.src(), "a", "a");
     pair.run();
     fs::remove_file(pair.src().join("a")).unwrap();
-    assert!(matches!(
-        pair.try_run(),
-        Err(RunError::Held(Held::Emptied { side: Side::Left, held: 1 }))
-    ));
+    assert!(matches!(pair.try_run(), Err(RunError::Held(Held::Emptied { side: Side::Left, held: 1 }))));
     fs::remove_dir(pair.src()).unwrap();
     assert!(matches!(pair.try_run(), Err(RunError::Held(Held::Missing { side: Side::Left }))));
     assert_eq!(get(&pair.dst(), "a").as_deref(), Some("a"));

@@ -29,7 +29,7 @@ impl Stage {
             Op::Move { .. } => Self::Move,
             Op::Remove if removes_dir(tree(inputs, action.side), action) => Self::RemoveDir,
             Op::Remove => Self::Remove,
-            Op::SetMeta { .. } => Self::Meta,
+            Op::SetMeta { .. } | Op::MergeMeta { .. } => Self::Meta,
         }
     }
 

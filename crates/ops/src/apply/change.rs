@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, What, Write};
-use sitta_tree::{Action, Entry, Expect, Fingerprint, Kind, Meta, NodeId, Op, Place, Plan, Problem, ProblemKind};
+use sitta_tree::{
+    Action, Entry, Expect, Fingerprint, Kind, Meta, MetaFields, NodeId, Op, Place, Plan, Problem, ProblemKind,
+};
 use sitta_tree::{RelPath, Side};
 
 use super::{Executor, Left};
@@ -114,6 +116,10 @@ impl Executor<'_> {
                 item.other = Some(other.fingerprint(like));
                 item.change = Some(Change::SetMeta { path, meta: other.meta(like), expect });
             }
+            Op::MergeMeta { left, right, of_right } => {
+                let meta = merged(of_right, self.inputs.left.meta(left), self.inputs.right.meta(right));
+                item.change = Some(Change::SetMeta { path, meta, expect });
+            }
             Op::Move { from, like } => {
                 item.other = like.map(|id| other.fingerprint(id));
                 item.before = Some(own.fingerprint(from));
@@ -190,6 +196,19 @@ fn place_of(side: Side, id: NodeId) -> Place {
     match side {
         Side::Left => Place::Left(id),
         Side::Right => Place::Right(id),
+    }
+}
+
+/// The left side's metadata but for some fields of the right one's.
+fn merged(of_right: MetaFields, left: Meta, right: Meta) -> Meta {
+    let of = |field| if of_right.has(field) { &right } else { &left };
+    let owner = of(MetaFields::OWNER);
+    Meta {
+        mtime: of(MetaFields::MTIME).mtime,
+        mode: of(MetaFields::MODE).mode,
+        uid: owner.uid,
+        gid: owner.gid,
+        xattrs: of(MetaFields::XATTRS).xattrs,
     }
 }
 

@@ -218,7 +218,7 @@ impl<'a> Executor<'a> {
         let version = written.as_ref().map(|w| w.entry.fingerprint());
         self.left.entry(item.index).and_modify(|left| *left = Some(Left::Version(version)));
         self.tally.trashed |= item.trash.is_some();
-        self.settler.done(self.plan, item, action, written.as_ref());
+        self.settler.done(item, action, written.as_ref());
         if let Some(step) = preview::step(self.inputs, self.plan, action) {
             self.tally.add(&step);
             self.run.sink.event(Event::Done(step));

@@ -77,7 +77,7 @@ impl<'a> Settler<'a> {
     }
 
     /// Notes what an action has changed in what both sides agree on.
-    pub fn done(&mut self, plan: &Plan, item: &Prepared, action: &Action, written: Option<&Written>) {
+    pub fn done(&mut self, item: &Prepared, action: &Action, written: Option<&Written>) {
         let inputs = self.inputs;
         let like = match action.op {
             Op::MakeDir { like } | Op::SetMeta { like } => Some(like),
@@ -88,7 +88,9 @@ impl<'a> Settler<'a> {
                 }
                 like
             }
-            Op::Link { .. } => linked(plan, action),
+            Op::Link { .. } => linked(action),
+            // Both sides get it; the next run finds them equal.
+            Op::MergeMeta { .. } => None,
             Op::Remove => {
                 self.landed.changes.push((item.path.clone(), None));
                 None
@@ -146,7 +148,7 @@ impl<'a> Settler<'a> {
 }
 
 /// The entry of the other side that a hard link follows.
-fn linked(_plan: &Plan, action: &Action) -> Option<NodeId> {
+fn linked(action: &Action) -> Option<NodeId> {
     match (action.at, action.side) {
         (sitta_tree::Place::Left(id), Side::Right) | (sitta_tree::Place::Right(id), Side::Left) => Some(id),
         _ => None,
