@@ -77,16 +77,8 @@ pub enum Scheme {
 
 impl Scheme {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::S3,
-        Self::Smb,
-        Self::Sftp,
-        Self::Webdav,
-        Self::Webdavs,
-        Self::Http,
-        Self::Https,
-        Self::Sitta,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::S3, Self::Smb, Self::Sftp, Self::Webdav, Self::Webdavs, Self::Http, Self::Https, Self::Sitta];
 
     /// The name before `://`.
     pub fn name(self) -> &'static str {
@@ -154,7 +146,8 @@ pub enum LocationError {
 }
 
 const ARCHIVES: [&str; 12] = [
-    ".zip", ".jar", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.lz4",
+    ".zip", ".jar", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.xz", ".txz", ".tar.bz2", ".tbz2",
+    ".tar.lz4",
 ];
 
 impl Location {
@@ -223,7 +216,8 @@ impl Location {
 fn split_scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let mut chars = scheme.chars();
-    let named = chars.next()?.is_ascii_alphabetic() && chars.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let named =
+        chars.next()?.is_ascii_alphabetic() && chars.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     named.then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
@@ -335,9 +329,8 @@ impl fmt::Display for Remote {
 
 /// Opens a place. Local folders for now; anything else is [`ErrorKind::Unsupported`].
 pub fn open(location: &Location) -> Result<Arc<dyn Store>> {
-    let unsupported = |what: String| {
-        Err(Error::new(ErrorKind::Unsupported, &location.to_string().into(), None, what))
-    };
+    let unsupported =
+        |what: String| Err(Error::new(ErrorKind::Unsupported, &location.to_string().into(), None, what));
     match location {
         Location::Local(path) => Ok(Arc::new(LocalStore::open(path)?)),
         Location::Remote(remote) => unsupported(format!("{}:// is not supported yet", remote.scheme.name())),

@@ -289,26 +289,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Makes many changes, in order; the results in the order of the changes, with nothing for removals. A failed one
     /// does not stop the others. For stores that can do many at once cheaper than one by one.
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
-        let mut results = Vec::with_capacity(changes.len());
-        let mut changes = changes.into_iter().peekable();
-        while let Some(change) = changes.next() {
-            results.push(match change {
-                Change::Write(first) => {
-                    let mut writes = vec![first];
-                    while let Some(Change::Write(next)) = changes.next_if(|c| matches!(c, Change::Write(_))) {
-                        writes.push(next);
-                    }
-                    results.extend(self.write_batch(writes, flow).await.into_iter().map(|w| w.map(Some)));
-                    continue;
-                }
-                Change::Remove { path, expect, displaced } => {
-                    self.remove(&path, expect, displaced).await.map(|()| None)
-                }
-                Change::Rename { from, to, expect } => self.rename(&from, &to, expect).await.map(Some),
-                Change::SetMeta { path, meta, expect } => self.set_meta(&path, &meta, expect).await.map(Some),
-            });
-        }
-        results
+        apply_in_turn(self, changes, flow).await
     }
 
     /// Removes a file, a link or an empty directory.
@@ -369,4 +350,32 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn as_local(&self) -> Option<&LocalStore> {
         None
     }
+}
+
+/// The plain way to fulfil [`Store::apply`]: writes that stand together as one batch, everything else one by one.
+pub(crate) async fn apply_in_turn<S: Store + ?Sized>(
+    store: &S,
+    changes: Vec<Change>,
+    flow: &Arc<Flow>,
+) -> Vec<Result<Option<Written>>> {
+    let mut results = Vec::with_capacity(changes.len());
+    let mut changes = changes.into_iter().peekable();
+    while let Some(change) = changes.next() {
+        results.push(match change {
+            Change::Write(first) => {
+                let mut writes = vec![first];
+                while let Some(Change::Write(next)) = changes.next_if(|c| matches!(c, Change::Write(_))) {
+                    writes.push(next);
+                }
+                results.extend(store.write_batch(writes, flow).await.into_iter().map(|w| w.map(Some)));
+                continue;
+            }
+            Change::Remove { path, expect, displaced } => {
+                store.remove(&path, expect, displaced).await.map(|()| None)
+            }
+            Change::Rename { from, to, expect } => store.rename(&from, &to, expect).await.map(Some),
+            Change::SetMeta { path, meta, expect } => store.set_meta(&path, &meta, expect).await.map(Some),
+        });
+    }
+    results
 }

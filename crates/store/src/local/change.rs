@@ -10,18 +10,19 @@ use sitta_tree::{Entry, Kind, Meta, RelPath};
 
 use super::dirs::Dirs;
 use super::errno::Fail;
-use super::facts::{entry_at, holds, same_bytes, timestamps};
+use super::facts::{entry_at, timestamps};
 use super::place::{self, Spot, move_new};
 use super::stage::Wanted;
 use super::{Inner, errno};
-use crate::{Displaced, Error, ErrorKind, Precondition, Result, TEMP_PREFIX, Written};
+use crate::check::same_bytes;
+use crate::{Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, TEMP_PREFIX, Written};
 
 fn expected(entry: Option<Entry>, expect: &Precondition) -> Result<Entry, Fail> {
     match (entry, expect) {
         (Some(_), Precondition::Absent) => Err(Fail::changed("something stands there")),
         (None, Precondition::Version(_)) => Err(Fail::changed("it is gone")),
         (None, _) => Err(Errno::NOENT.into()),
-        (Some(entry), expect) if !holds(expect, Some(&entry)) => {
+        (Some(entry), expect) if !expect.admits(Some(&entry)) => {
             Err(Fail::changed("it is not the version that was expected"))
         }
         (Some(entry), _) if !super::is_ours(&entry) => {
@@ -188,6 +189,30 @@ fn apply(fd: &OwnedFd, old: &Entry, wanted: &Wanted) -> Result<(), Errno> {
             rustix::fs::utimensat(fd, c"", &timestamps(mtime), AtFlags::EMPTY_PATH)
         }
         _ => Ok(()),
+    }
+}
+
+/// See [`crate::Store::apply`]; there are no writes among the changes.
+pub(super) fn apply_all(inner: &Arc<Inner>, changes: Vec<Change>, flow: &Flow) -> Vec<Result<Option<Written>>> {
+    let one = |change| match change {
+        Change::Remove { path, expect, displaced } => {
+            stopped(inner, &path, flow).and_then(|()| remove(inner, &path, &expect, &displaced)).map(|()| None)
+        }
+        Change::Rename { from, to, expect } => {
+            stopped(inner, &from, flow).and_then(|()| rename(inner, &from, &to, &expect)).map(Some)
+        }
+        Change::SetMeta { path, meta, expect } => {
+            stopped(inner, &path, flow).and_then(|()| set_meta(inner, &path, &meta, &expect)).map(Some)
+        }
+        Change::Write(_) => unreachable!("writes go by batches of their own"),
+    };
+    changes.into_iter().map(one).collect()
+}
+
+fn stopped(inner: &Inner, path: &RelPath, flow: &Flow) -> Result<()> {
+    match flow.is_cancelled() {
+        true => Err(Error::new(ErrorKind::Cancelled, &inner.location, path.clone(), "cancelled")),
+        false => Ok(()),
     }
 }
 

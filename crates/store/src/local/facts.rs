@@ -6,8 +6,6 @@ use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, Time, Unknown};
 
-use crate::Precondition;
-
 /// What of a stat can be trusted on this file system.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
@@ -70,34 +68,6 @@ fn nanos(secs: i64, nanos: u64) -> u64 {
 #[allow(clippy::unnecessary_cast, reason = "the type differs between architectures")]
 pub(super) fn dev(stat: &Stat) -> u64 {
     stat.st_dev as u64
-}
-
-/// Whether `entry` is the version that `expected` tells of. A directory is told by its id alone: what is put into it
-/// changes the rest.
-pub(super) fn is_version(entry: &Entry, expected: &Fingerprint) -> bool {
-    let now = entry.fingerprint();
-    if entry.kind == Kind::Dir {
-        return expected.size == 0 && now.id == expected.id;
-    }
-    same_bytes(entry, expected) && (expected.change == 0 || now.change == expected.change)
-}
-
-/// As [`is_version`], after a step of ours has moved the file and so its ctime.
-pub(super) fn same_bytes(entry: &Entry, expected: &Fingerprint) -> bool {
-    let now = entry.fingerprint();
-    match entry.kind {
-        Kind::Dir => is_version(entry, expected),
-        _ => now.size == expected.size && now.mtime == expected.mtime && now.id == expected.id,
-    }
-}
-
-/// Whether what stands at a path is what was expected there.
-pub(super) fn holds(expect: &Precondition, now: Option<&Entry>) -> bool {
-    match (expect, now) {
-        (Precondition::None, _) | (Precondition::Absent, None) => true,
-        (Precondition::Version(version), Some(entry)) => is_version(entry, version),
-        _ => false,
-    }
 }
 
 /// The modification time as the system takes it, the access time left alone.

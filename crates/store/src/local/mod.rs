@@ -29,9 +29,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sitta_tree::{Entry, Kind, Meta, Printable, RelPath, Tree};
 
+use crate::store::apply_in_turn;
 use crate::{
-    ByteStream, Capabilities, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result, ScanOptions, Store,
-    TEMP_PREFIX, Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result,
+    ScanOptions, Store, TEMP_PREFIX, Write, Written,
 };
 use dirs::Dirs;
 use errno::Fail;
@@ -77,7 +78,7 @@ struct Learned {
 }
 
 impl LocalStore {
-    /// The folder at `path`, which may not exist yet. Relative paths are relative to the current directory of now.
+    /// The folder at `path`, which may not exist yet. Links on the way are resolved now. Relative paths are relative to the current directory of now.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let given = path.as_ref();
         let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
@@ -101,23 +102,9 @@ impl LocalStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Makes the root, and what is missing above it.
-    pub fn create_root(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.inner.path).map_err(|e| match Errno::from_io_error(&e) {
-            Some(errno) => self.inner.error(&RelPath::root(), errno),
-            None => Error::new(ErrorKind::Other, &self.inner.location, None, e),
-        })
-    }
-
     /// The root's absolute path.
     pub fn path(&self) -> &Path {
         &self.inner.path
-    }
-
-    /// The root's file system and inode; none when there is no root. A root that was unmounted, or mounted over, has
-    /// another identity.
-    pub fn root_identity(&self) -> Option<(u64, u64)> {
-        self.inner.reopen_root().ok().map(|root| (root.dev, root.ino))
     }
 
     /// Whether this folder is `other` or lies inside it, links resolved; for a root that is missing, its nearest
@@ -271,6 +258,15 @@ impl Store for LocalStore {
         stream::write_all(self, writes, flow).await
     }
 
+    async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
+        if changes.iter().any(|change| matches!(change, Change::Write(_))) {
+            return apply_in_turn(self, changes, flow).await;
+        }
+        let flow = flow.clone();
+        let done = self.blocking(move |inner| Ok(change::apply_all(inner, changes, &flow))).await;
+        done.expect("the calls' own errors are inside")
+    }
+
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
         let path = path.clone();
         self.blocking(move |inner| change::remove(inner, &path, &expect, &displaced)).await
@@ -289,6 +285,23 @@ impl Store for LocalStore {
     async fn remove_temp(&self, path: &RelPath) -> Result<()> {
         let path = path.clone();
         self.blocking(move |inner| change::remove_temp(inner, &path)).await
+    }
+
+    async fn create_root(&self) -> Result<()> {
+        self.blocking(|inner| {
+            std::fs::create_dir_all(&inner.path).map_err(|e| match Errno::from_io_error(&e) {
+                Some(errno) => inner.error(&RelPath::root(), errno),
+                None => Error::new(ErrorKind::Other, &inner.location, None, e),
+            })
+        })
+        .await
+    }
+
+    /// The root's device and inode: a root that was unmounted, or mounted over, has others.
+    async fn root_identity(&self) -> Option<String> {
+        let seen =
+            self.blocking(|inner| Ok(inner.reopen_root().ok().map(|root| format!("{}:{}", root.dev, root.ino))));
+        seen.await.ok().flatten()
     }
 
     async fn sync(&self) -> Result<()> {

@@ -10,8 +10,9 @@ use sitta_tree::{Entry, Kind};
 
 use super::dirs::{Dirs, open_child};
 use super::errno::{Fail, cannot};
-use super::facts::{entry_at, holds, same_bytes};
+use super::facts::entry_at;
 use super::{Inner, scan};
+use crate::check::same_bytes;
 use crate::{Displaced, ErrorKind, Precondition};
 
 /// A place below the root: an open directory and a name in it.
@@ -99,7 +100,7 @@ pub(super) fn may_displace(at: &Spot<'_>, old: &Entry, expect: &Precondition) ->
     if !super::is_ours(old) {
         return Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device stands there"));
     }
-    if !holds(expect, Some(old)) {
+    if !expect.admits(Some(old)) {
         return Err(Fail::changed("it is not the version that was expected"));
     }
     if old.kind == Kind::Dir && !scan::names(&open_child(&**at.dir, at.name)?)?.is_empty() {

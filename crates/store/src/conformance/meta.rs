@@ -1,0 +1,95 @@
+//! Times and permissions, as exact as the store says.
+
+use sitta_tree::{Kind, Meta, Time};
+
+use super::tools::*;
+use crate::{Precondition, What, Write};
+
+pub(super) async fn times_are_exact(store: Subject) {
+    let precision = store.capabilities().traits.mtime_precision;
+    let times = [
+        Time::new(1_600_000_000, 0),
+        Time::new(1_600_000_000, 1),
+        Time::new(1_600_000_001, 123_456_789),
+        Time::new(1_600_000_001, 999_999_999),
+        Time::new(86_400 * 365 * 11, 0),
+        Time::new((1 << 31) + 5, 7),
+    ];
+    for (at, mtime) in times.into_iter().enumerate() {
+        let name = format!("f{at}");
+        let one = Write { meta: Meta { mtime, ..some_meta() }, ..new(&name, bytes("x")) };
+        let entry = write(&store, one).await.unwrap().entry;
+        assert!(mtime.same_within(entry.meta.mtime, precision), "{mtime:?} became {:?}", entry.meta.mtime);
+        assert_eq!(stat(&store, &name).await, Some(entry));
+    }
+}
+
+pub(super) async fn modes_are_exact(store: Subject) {
+    for mode in [0o600, 0o644, 0o666, 0o640, 0o755, 0o777, 0o444, 0o4755, 0o2755] {
+        let name = format!("f{mode:o}");
+        let one = Write { meta: Meta { mode, ..some_meta() }, ..new(&name, bytes("x")) };
+        assert_eq!(write(&store, one).await.unwrap().entry.meta.mode, mode, "{mode:o}");
+        assert_eq!(stat(&store, &name).await.expect("written").meta.mode, mode, "{mode:o}");
+    }
+    if store.capabilities().traits.dirs {
+        for mode in [0o700, 0o755, 0o777, 0o1777, 0o2775] {
+            let name = format!("d{mode:o}");
+            let one = Write { meta: Meta { mode, ..some_meta() }, ..new(&name, What::Dir) };
+            assert_eq!(write(&store, one).await.unwrap().entry.meta.mode, mode, "{mode:o}");
+        }
+    }
+}
+
+async fn set(store: &Subject, at: &str, mode: u32, mtime: Time) -> sitta_tree::Entry {
+    let old = stat(store, at).await.expect("it stands there");
+    let meta = Meta { mode, mtime, ..old.meta };
+    let expect = Precondition::Version(old.fingerprint());
+    let entry = store.set_meta(&path(at), &meta, expect).await.unwrap().entry;
+    assert_eq!(stat(store, at).await.as_ref(), Some(&entry), "told as stat tells it");
+    let traits = store.capabilities().traits;
+    if traits.modes && entry.kind != Kind::Symlink {
+        assert_eq!(entry.meta.mode, mode);
+    }
+    if traits.mtime_precision > 0 {
+        assert!(mtime.same_within(entry.meta.mtime, traits.mtime_precision), "{:?}", entry.meta.mtime);
+    }
+    assert_eq!((entry.kind, entry.size, entry.id), (old.kind, old.size, old.id), "it is still the same thing");
+    entry
+}
+
+pub(super) async fn set_on_files(store: Subject) {
+    put(&store, "f", "content").await;
+    set(&store, "f", 0o600, Time::new(1_500_000_000, 500_000_000)).await;
+    set(&store, "f", 0o755, Time::new(1_500_000_002, 0)).await;
+    assert_eq!(get(&store, "f").await.unwrap(), b"content");
+}
+
+pub(super) async fn set_on_directories(store: Subject) {
+    dir(&store, "d").await;
+    put(&store, "d/f", "x").await;
+    set(&store, "d", 0o700, Time::new(1_500_000_000, 0)).await;
+    assert_eq!(get(&store, "d/f").await.unwrap(), b"x");
+}
+
+pub(super) async fn set_on_links(store: Subject) {
+    let old = put(&store, "f", "x").await;
+    write(&store, new("l", What::Symlink((*b"f").into()))).await.unwrap();
+    let entry = set(&store, "l", 0o777, Time::new(1_500_000_000, 0)).await;
+    assert_eq!(&*entry.target, b"f");
+    assert_eq!(stat(&store, "f").await, Some(old), "what it points to is untouched");
+}
+
+pub(super) async fn fields_nobody_kept_stay(store: Subject) {
+    let old = put(&store, "f", "x").await;
+    let only_time = Meta { mtime: Time::new(1_500_000_000, 0), ..Meta::default() };
+    let entry = store.set_meta(&path("f"), &only_time, Precondition::None).await.unwrap().entry;
+    assert_eq!((entry.meta.mode, entry.meta.uid, entry.meta.gid), (old.meta.mode, old.meta.uid, old.meta.gid));
+    let only_mode = Meta { mode: 0o600, uid: old.meta.uid, gid: old.meta.gid, ..Meta::default() };
+    let again = store.set_meta(&path("f"), &only_mode, Precondition::None).await.unwrap().entry;
+    assert_eq!(again.meta.mtime, entry.meta.mtime);
+    let bare = Write { meta: Meta::default(), ..new("g", bytes("x")) };
+    let entry = write(&store, bare).await.unwrap().entry;
+    if store.capabilities().traits.modes {
+        assert_eq!(entry.meta.mode & 0o600, 0o600, "its owner can use it");
+    }
+}

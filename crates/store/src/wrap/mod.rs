@@ -1,0 +1,11 @@
+//! Wrappers round any store: each adds one thing and is a store itself.
+
+mod limit;
+mod readonly;
+mod record;
+mod retry;
+
+pub use limit::{Bucket, Limited};
+pub use readonly::ReadOnly;
+pub use record::{Counts, Recorded};
+pub use retry::{Backoff, Retried};

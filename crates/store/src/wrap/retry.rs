@@ -1,0 +1,241 @@
+//! Tries again what failed for the moment, where the contract says that it may be repeated.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::StreamExt;
+use sitta_tree::{Entry, Meta, RelPath, Tree};
+
+use crate::{
+    ByteStream, Capabilities, Displaced, ErrorKind, Flow, Precondition, Result, ScanOptions, Store, Write, Written,
+};
+
+/// How often and after what pauses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Tries in all, the first included.
+    pub tries: u32,
+    /// The longest first pause; each further one may be twice as long. The pause itself is a random part of that, at
+    /// least half, so that many clients do not come back at once.
+    pub first: Duration,
+    /// The longest pause at all.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { tries: 5, first: Duration::from_millis(250), longest: Duration::from_secs(15) }
+    }
+}
+
+impl Backoff {
+    async fn pause(&self, failed: u32) {
+        let most = self.first.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(self.longest);
+        // The standard library's only source of randomness.
+        let random = RandomState::new().build_hasher().finish() as u32;
+        let part = 0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX);
+        tokio::time::sleep(most.mul_f64(part)).await;
+    }
+}
+
+/// Retries transient failures ([`ErrorKind::is_transient`]).
+#[derive(Debug, Clone)]
+pub struct Retried {
+    inner: Arc<dyn Store>,
+    backoff: Backoff,
+}
+
+/// Whether a change with this precondition may be repeated though the first try may have taken effect.
+fn repeatable(expect: &Precondition) -> bool {
+    *expect != Precondition::None
+}
+
+impl Retried {
+    /// Retries the calls to `inner`.
+    pub fn new(inner: Arc<dyn Store>, backoff: Backoff) -> Self {
+        Self { inner, backoff }
+    }
+
+    async fn again<T, F: Future<Output = Result<T>>>(&self, may: bool, mut call: impl FnMut() -> F) -> Result<T> {
+        let mut failed = 0;
+        loop {
+            match call().await {
+                Err(error) if may && error.kind.is_transient() && failed + 1 < self.backoff.tries => {
+                    failed += 1;
+                    self.backoff.pause(failed).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Retried {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
+        self.again(true, || self.inner.scan(options)).await
+    }
+
+    async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
+        self.again(true, || self.inner.list(dir)).await
+    }
+
+    async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
+        self.again(true, || self.inner.stat(path)).await
+    }
+
+    /// A stream that breaks off is opened again where it stopped.
+    async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
+        let stream = self.again(true, || self.inner.read(path, range.clone())).await?;
+        let state = (self.clone(), path.clone(), range, Some(stream), 0);
+        let resumed = futures::stream::unfold(state, |(this, path, mut range, stream, mut failed)| async move {
+            let mut stream = stream?;
+            loop {
+                match stream.next().await? {
+                    Ok(bytes) => {
+                        range.start += bytes.len() as u64;
+                        return Some((Ok(bytes), (this, path, range, Some(stream), 0)));
+                    }
+                    Err(error) if error.kind.is_transient() && failed + 1 < this.backoff.tries => {
+                        failed += 1;
+                        this.backoff.pause(failed).await;
+                        match this.inner.read(&path, range.clone()).await {
+                            Ok(anew) => stream = anew,
+                            Err(error) => stream = futures::stream::iter([Err(error)]).boxed(),
+                        }
+                    }
+                    Err(error) => return Some((Err(error), (this, path, range, None, failed))),
+                }
+            }
+        });
+        Ok(resumed.boxed())
+    }
+
+    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
+        self.again(repeatable(&write.expect), || self.inner.write(write.clone(), flow)).await
+    }
+
+    /// What failed for the moment is tried again as a smaller batch, with what failed because a directory above it did.
+    async fn write_batch(&self, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
+        let mut results = self.inner.write_batch(writes.clone(), flow).await;
+        for failed in 1..self.backoff.tries {
+            let mut again: Vec<usize> = Vec::new();
+            for (at, result) in results.iter().enumerate() {
+                let Err(error) = result else { continue };
+                let path = &writes[at].path;
+                let below = |above: &usize| path != &writes[*above].path && path.is_within(&writes[*above].path);
+                let orphan = error.kind == ErrorKind::NotFound && again.iter().any(below);
+                if orphan || (error.kind.is_transient() && repeatable(&writes[at].expect)) {
+                    again.push(at);
+                }
+            }
+            if again.is_empty() || flow.is_cancelled() {
+                break;
+            }
+            self.backoff.pause(failed).await;
+            let batch = again.iter().map(|at| writes[*at].clone()).collect();
+            for (at, result) in again.into_iter().zip(self.inner.write_batch(batch, flow).await) {
+                results[at] = result;
+            }
+        }
+        results
+    }
+
+    async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
+        self.again(repeatable(&expect), || self.inner.remove(path, expect, displaced.clone())).await
+    }
+
+    async fn remove_temp(&self, path: &RelPath) -> Result<()> {
+        self.again(true, || self.inner.remove_temp(path)).await
+    }
+
+    async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written> {
+        self.again(repeatable(&expect), || self.inner.rename(from, to, expect)).await
+    }
+
+    async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
+        self.again(true, || self.inner.set_meta(path, meta, expect)).await
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.again(true, || self.inner.sync()).await
+    }
+
+    async fn create_root(&self) -> Result<()> {
+        self.again(true, || self.inner.create_root()).await
+    }
+
+    async fn root_identity(&self) -> Option<String> {
+        self.inner.root_identity().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Fault, MemoryStore};
+    use crate::{Source, What};
+
+    fn path(text: &str) -> RelPath {
+        RelPath::new(text).expect("a valid path")
+    }
+
+    fn new_file(at: &str, expect: Precondition) -> Write {
+        Write {
+            path: path(at),
+            what: What::File(Source::Bytes("x".into())),
+            meta: Meta::default(),
+            expect,
+            displaced: Displaced::Discard,
+            temp: ".sitta-tmp-1".into(),
+        }
+    }
+
+    fn flaky(fault: Fault, times: usize) -> (MemoryStore, Retried) {
+        let memory = MemoryStore::new("memory:");
+        let mut left = times;
+        memory.on_call(move |_| {
+            let faulty = left > 0;
+            left = left.saturating_sub(1);
+            if faulty { fault } else { Fault::None }
+        });
+        let backoff = Backoff::default();
+        (memory.clone(), Retried::new(Arc::new(memory), backoff))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_repeated_is() {
+        let flow = Arc::default();
+        let (_, store) = flaky(Fault::Fail(ErrorKind::Unreachable), 4);
+        assert_eq!(store.stat(&path("a")).await.expect("the fifth try"), None);
+        let (_, store) = flaky(Fault::Fail(ErrorKind::Busy), 2);
+        assert!(store.write(new_file("a", Precondition::Absent), &flow).await.is_ok());
+        let (_, store) = flaky(Fault::Fail(ErrorKind::Unreachable), 5);
+        assert_eq!(store.stat(&path("a")).await.unwrap_err().kind, ErrorKind::Unreachable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_be_repeated_is_not() {
+        let flow = Arc::default();
+        let (_, store) = flaky(Fault::Fail(ErrorKind::Unreachable), 1);
+        let refused = store.write(new_file("a", Precondition::None), &flow).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Unreachable);
+        let (_, store) = flaky(Fault::Fail(ErrorKind::Denied), 1);
+        assert_eq!(store.stat(&path("a")).await.unwrap_err().kind, ErrorKind::Denied);
+        let (memory, store) = flaky(Fault::LoseReply(ErrorKind::Unreachable), 1);
+        let lost = store.write(new_file("a", Precondition::Absent), &flow).await.unwrap_err();
+        assert_eq!(lost.kind, ErrorKind::Changed, "the first try took effect");
+        assert!(memory.stat(&path("a")).await.expect("calm").is_some());
+    }
+}
