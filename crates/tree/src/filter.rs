@@ -173,6 +173,14 @@ impl Filter {
         }
     }
 
+    /// Whether the entry at `path` is meant itself, for listings: as not excluded, but a directory that is merely
+    /// walked through is not meant.
+    pub fn selects(&self, path: &[u8], is_dir: bool) -> bool {
+        let walked = is_dir && self.rules.first().is_some_and(|first| first.include);
+        let named = || std::iter::once(path).chain(parents(path)).find_map(|path| self.verdict(path, true));
+        !self.excludes(path, is_dir) && (!walked || named() == Some(true))
+    }
+
     /// Whether the entry at `path` is left out by its name or by that of a directory above it: for stores that list
     /// a whole tree at once.
     pub fn excludes_within(&self, path: &[u8], is_dir: bool) -> bool {
@@ -308,6 +316,7 @@ mod tests {
         let rules = filter("!*.jpg\n!docs/\ndocs/*.tmp");
         let paths = ["a.jpg", "b.txt", "x/", "x/c.jpg", "docs/", "docs/d/", "docs/d/e.txt", "docs/f.tmp"];
         assert_eq!(kept(&rules, &paths), ["a.jpg", "x/", "x/c.jpg", "docs/", "docs/d/", "docs/d/e.txt"]);
+        assert!(!rules.selects(b"x", true) && rules.selects(b"docs", true) && rules.selects(b"docs/d", true));
     }
 
     #[test]

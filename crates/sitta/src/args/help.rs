@@ -1,0 +1,91 @@
+//! What `--help` says around the options: an example and the exit codes; and the overview that `sitta` alone prints.
+
+use clap::{Arg, ArgAction, Command};
+
+/// The verbs in groups, as the overview shows them.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Move", &["copy", "mirror"]),
+    ("Look", &["ls", "find", "hash", "du", "cat"]),
+    ("Set up", &["config", "completions", "man"]),
+];
+
+const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
+
+/// An example for each verb, and which exit codes it has beyond 0 to 2.
+const EXTRAS: [(&str, &str, &[Code]); 10] = [
+    ("copy", "sitta copy ~/Pictures /mnt/usb/pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
+    ("mirror", "sitta mirror ~/Documents /mnt/usb/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
+    ("ls", "sitta ls --long --since 2d ~/Documents /mnt/usb/documents", &[PARTIAL]),
+    ("find", "sitta find ~/Pictures --ext jpg,png --min-size 10MiB", &[PARTIAL]),
+    ("hash", "sitta hash ~/Documents > SUMS; sitta hash --check SUMS", &[PARTIAL]),
+    ("du", "sitta du --depth 1 ~/Documents", &[PARTIAL]),
+    ("cat", "sitta cat ~/Documents/notes.txt", &[]),
+    ("config", "sitta config check", &[]),
+    ("completions", "sitta completions bash > ~/.local/share/bash-completion/completions/sitta", &[]),
+    ("man", "sitta man > sitta.1", &[]),
+];
+
+type Code = (u8, &'static str);
+
+const PARTIAL: Code = (3, "done, but some files could not be processed (named)");
+const HELD: Code = (4, "held back by a guard: nothing lost; says which option lets it through");
+const INTERRUPTED: Code = (130, "interrupted");
+
+/// Gives every command its example and its exit codes.
+pub fn decorate(mut cli: Command) -> Command {
+    for (verb, example, codes) in EXTRAS {
+        cli = cli.mut_subcommand(verb, |command| {
+            let mut text = String::from("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
+            codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
+            let command =
+                if verb == "config" { command.mut_subcommands(|c| c.help_template(TEMPLATE)) } else { command };
+            command
+                .before_help(format!("Example:\n  {example}"))
+                .after_help(text.trim_end().to_owned())
+                .help_template(TEMPLATE)
+        });
+    }
+    // The short form has one line an option, and nothing is left out of it.
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print this help");
+    cli.disable_help_flag(true)
+        .arg(help.global(true).help_heading("Everywhere").display_order(906))
+        .override_help(overview())
+}
+
+/// The verbs in groups, one line each.
+pub fn overview() -> String {
+    use clap::CommandFactory;
+    let cli = super::Cli::command();
+    let mut text = String::from("Sitta keeps folders safe and in step.\n\nUsage: sitta COMMAND [OPTIONS] …\n");
+    for (group, verbs) in GROUPS {
+        text.push_str(&format!("\n{group}\n"));
+        for verb in verbs {
+            let about = cli.find_subcommand(verb).and_then(Command::get_about).map(ToString::to_string);
+            text.push_str(&format!("  {verb:<13}{}\n", about.unwrap_or_default()));
+        }
+    }
+    text.push_str(
+        "\nThe contents of the first folder go into the second; a trailing slash changes nothing.\n\
+         `sitta COMMAND --help` shows an example, the options and the exit codes.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_in_one_group_and_has_an_example() {
+        use clap::CommandFactory;
+        let cli = super::super::Cli::command();
+        let mut verbs: Vec<_> = cli.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let mut grouped: Vec<_> =
+            GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().map(ToString::to_string)).collect();
+        let mut extras: Vec<_> = EXTRAS.iter().map(|(verb, ..)| (*verb).to_owned()).collect();
+        verbs.sort();
+        grouped.sort();
+        extras.sort();
+        assert_eq!((&verbs, &verbs), (&grouped, &extras));
+    }
+}

@@ -1,0 +1,34 @@
+//! `sitta cat`: files to standard output.
+
+use futures::StreamExt;
+use sitta_store::ErrorKind;
+
+use super::block_on;
+use crate::args::CatArgs;
+use crate::context::Context;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::open::open_entry;
+use crate::render::failure;
+
+pub fn run(context: &Context, args: &CatArgs) -> Outcome {
+    if context.json {
+        return Err(Failure::usage("`sitta cat` has no --json").note("its output is what the files hold"));
+    }
+    let mut out = context.out();
+    block_on(async {
+        for text in &args.locations {
+            let (opened, path) = open_entry(context, text)?;
+            let unreadable = |error: sitta_store::Error| match error.kind {
+                ErrorKind::IsADirectory => Failure::failed(format!("{} is a folder", opened.label))
+                    .hint(format!("`sitta ls {}` shows what it holds", opened.label)),
+                _ => failure::looking(&opened.label, &sitta_store::Error { path: None, ..error }),
+            };
+            let mut bytes = opened.store.read(&path, 0..u64::MAX).await.map_err(unreadable)?;
+            while let Some(piece) = bytes.next().await {
+                out.bytes(&piece.map_err(unreadable)?)?;
+            }
+        }
+        out.flush()
+    })?;
+    Ok(Exit::Done)
+}

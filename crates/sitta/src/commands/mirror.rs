@@ -1,0 +1,12 @@
+//! `sitta mirror`: the destination becomes the source.
+
+use sitta_tree::Policy;
+
+use super::moving;
+use crate::args::MirrorArgs;
+use crate::context::Context;
+use crate::exit::Outcome;
+
+pub fn run(context: &Context, args: MirrorArgs) -> Outcome {
+    moving::run(context, args.moving, "mirror", Policy::Mirror)
+}

@@ -1,0 +1,104 @@
+//! One file a verb: from the arguments to what they mean, and from what happened to the exit code.
+
+mod cat;
+mod config;
+mod copy;
+mod du;
+mod find;
+mod general;
+mod hash;
+mod listing;
+mod ls;
+mod mirror;
+mod moving;
+
+use std::future::Future;
+
+use tokio::runtime::Builder;
+
+use crate::args::{self, Asked, Verb};
+use crate::context::Context;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{Console, Out};
+use crate::render::json;
+use crate::render::style::Style;
+
+/// The whole program, from its arguments to its exit code.
+pub fn main() -> Exit {
+    match args::parse(std::env::args_os()) {
+        Ok(Asked::Text(text)) => print(&text),
+        Ok(Asked::Verb(global, verb)) => {
+            let context = Context::new(&global);
+            run(&context, *verb).unwrap_or_else(|failure| tell(&context.console, &failure))
+        }
+        Err(failure) => tell(&Console::new(Style::default()), &failure),
+    }
+}
+
+/// Says what went wrong, unless there is nothing to say.
+fn tell(console: &Console, failure: &Failure) -> Exit {
+    if !failure.what.is_empty() {
+        console.failure(failure);
+    }
+    failure.exit
+}
+
+fn print(text: &str) -> Exit {
+    let mut out = Out::new();
+    match out.bytes(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Done,
+        Err(failure) => failure.exit,
+    }
+}
+
+fn run(context: &Context, verb: Verb) -> Outcome {
+    let name = name(&verb);
+    let result = match verb {
+        // These two tell JSON their failures themselves, after their events.
+        Verb::Copy(args) => return copy::run(context, args),
+        Verb::Mirror(args) => return mirror::run(context, args),
+        Verb::Ls(args) => ls::run(context, &args),
+        Verb::Find(args) => find::run(context, &args),
+        Verb::Hash(args) => hash::run(context, &args),
+        Verb::Du(args) => du::run(context, &args),
+        Verb::Cat(args) => cat::run(context, &args),
+        Verb::Config(args) => config::run(context, args.verb),
+        Verb::Completions(args) => general::completions(context, args.shell),
+        Verb::Man => general::man(context),
+    };
+    if let Err(failure) = &result
+        && context.json
+        && !failure.what.is_empty()
+    {
+        let mut out = context.out();
+        out.line(json::failure_value(name, failure))?;
+        out.flush()?;
+    }
+    result
+}
+
+fn name(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Copy(_) => "copy",
+        Verb::Mirror(_) => "mirror",
+        Verb::Ls(_) => "ls",
+        Verb::Find(_) => "find",
+        Verb::Hash(_) => "hash",
+        Verb::Du(_) => "du",
+        Verb::Cat(_) => "cat",
+        Verb::Config(_) => "config",
+        Verb::Completions(_) => "completions",
+        Verb::Man => "man",
+    }
+}
+
+/// Runs asynchronous work with a few workers.
+fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_time().build();
+    let runtime = runtime.map_err(|e| Failure::failed("no threads could be started").note(e.to_string()))?;
+    let result = runtime.block_on(work);
+    // Blocking calls that hang, on a dead network disk say, must not keep the program from ending.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,133 @@
+//! Why a run did not come about, and what to do about it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sitta_ops::{Held, RunError};
+use sitta_store::ErrorKind;
+use sitta_tree::Side;
+
+use super::units::{count, counted};
+use crate::exit::{Exit, Failure};
+use crate::hints;
+
+/// The two sides as the user wrote them, and as the stores call themselves.
+#[derive(Debug)]
+pub struct Sides {
+    pub labels: [String; 2],
+    pub locations: [String; 2],
+}
+
+impl Sides {
+    fn label(&self, side: Side) -> &str {
+        &self.labels[side as usize]
+    }
+}
+
+/// A run that was not begun.
+pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
+    match error {
+        RunError::Nested { inner, outer } if inner == outer => {
+            Failure::usage(format!("{inner} is both source and destination"))
+                .note("nothing was changed")
+                .hint("choose another destination")
+        }
+        RunError::Nested { inner, outer } => Failure::usage(format!("{inner} lies inside {outer}"))
+            .note("a folder cannot go into itself; nothing was changed")
+            .hint("choose a destination outside of the source, and a source outside of the destination"),
+        RunError::PairBusy { pid, since } => {
+            Failure::failed(format!("another sitta works on these two since {}", local(since)))
+                .note(format!("it is process {pid}; nothing was changed by this one"))
+                .hint(format!("wait until it is done, or end it with `kill {pid}`: nothing is lost"))
+        }
+        RunError::Held(held) => self::held(held, sides),
+        RunError::Interrupted => Failure::new(Exit::Interrupted, "interrupted").note("nothing was changed"),
+        RunError::Store(error) => store_error(error, verb, sides),
+        RunError::State { path, message } => {
+            Failure::failed(format!("what is remembered of earlier runs could not be used: {}", path.display()))
+                .note(message.clone())
+                .hint(
+                    "see that there is room and that you may write there, or set XDG_STATE_HOME to another folder",
+                )
+        }
+        RunError::TooLarge(error) => {
+            Failure::failed(error.to_string()).hint("take the folders inside one after the other")
+        }
+    }
+}
+
+/// A guard held something back.
+pub fn held(held: &Held, sides: &Sides) -> Failure {
+    let other = |side: Side| match side {
+        Side::Left => sides.label(Side::Right),
+        Side::Right => sides.label(Side::Left),
+    };
+    let unchanged = |side| format!("nothing was changed on {}", other(side));
+    match held {
+        Held::Deletes { planned, limit, of } => {
+            let (files, there) = (counted(*planned, "file", "files"), counted(*of, "file", "files"));
+            let limit = if *limit == 1 { "1 is".to_owned() } else { format!("{} are", count(*limit)) };
+            Failure::new(Exit::Held, format!("{files} would be deleted of {there}, but at most {limit} allowed"))
+                .note("none was deleted; everything else was done")
+                .hint(format!("look at them with --dry-run; to let them go, add --max-delete {planned} once"))
+        }
+        Held::Emptied { side, held } => {
+            let what = format!(
+                "{} is empty, but held {} at the last run",
+                sides.label(*side),
+                counted(*held, "file", "files")
+            );
+            Failure::new(Exit::Held, what)
+                .note(unchanged(*side))
+                .hint("mount the disk and run again; if it is really meant to be empty, add --force-empty once")
+        }
+        Held::Missing { side } => Failure::new(Exit::Held, format!("{} is not there", sides.label(*side)))
+            .note(unchanged(*side))
+            .hint(match side {
+                Side::Left => "check how it is written, or mount the disk, and run again",
+                Side::Right => "mount the disk and run again; if it is really gone, add --force-empty once",
+            }),
+        Held::Replaced { side } => {
+            let what =
+                format!("{} is another folder than at the last run, and lacks most of it", sides.label(*side));
+            Failure::new(Exit::Held, what)
+                .note(unchanged(*side))
+                .hint("mount the right disk and run again; if this is the right one, add --force-empty once")
+        }
+    }
+}
+
+fn store_error(error: &sitta_store::Error, verb: &str, sides: &Sides) -> Failure {
+    let right = *error.location == *sides.locations[1];
+    let label = sides.label(if right { Side::Right } else { Side::Left });
+    let path =
+        error.path.as_ref().filter(|path| !path.is_root()).map(|path| format!("{path} in ")).unwrap_or_default();
+    let failure = Failure::failed(format!("{path}{label} could not be {}", if right { "used" } else { "read" }))
+        .note(error.source.to_string())
+        .note("nothing was changed");
+    let parts = label.trim_end_matches('/').rsplit_once('/').unwrap_or((".", label));
+    match hints::store(error.kind) {
+        _ if error.kind == ErrorKind::NotADirectory && !right => failure
+            .hint(format!("for one file: sitta {verb} {} {} --include /{}", parts.0, sides.labels[1], parts.1)),
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// A store that could not be looked at.
+pub fn looking(label: &str, error: &sitta_store::Error) -> Failure {
+    let path =
+        error.path.as_ref().filter(|path| !path.is_root()).map(|path| format!("{path} in ")).unwrap_or_default();
+    let failure = Failure::failed(format!("{path}{label} could not be read")).note(error.source.to_string());
+    match hints::store(error.kind) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn local(utc: &str) -> String {
+    let at = utc.parse::<Timestamp>();
+    at.map_or_else(
+        |_| utc.to_owned(),
+        |at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}

@@ -1,0 +1,182 @@
+//! A run as a person follows it: lines on standard error, and of a dry run the plan on standard output.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use sitta_ops::{Event, Report, Sink, Step, StepKind};
+use sitta_store::Flow;
+use sitta_tree::Summary;
+
+use super::course::{Course, Look};
+use super::progress::Progress;
+use super::table::{Align, Table};
+use super::{result, units};
+use crate::context::Context;
+use crate::exit::Outcome;
+use crate::output::Console;
+
+/// Shows a run.
+#[derive(Debug)]
+pub struct Human {
+    console: Arc<Console>,
+    quiet: bool,
+    verbose: bool,
+    labels: [String; 2],
+    flow: Arc<Flow>,
+    course: Arc<Mutex<Course>>,
+    progress: Mutex<Option<Progress>>,
+}
+
+impl Human {
+    /// Shows a run between the locations `labels`.
+    pub fn new(context: &Context, labels: [String; 2], flow: &Arc<Flow>) -> Self {
+        let course = Arc::new(Mutex::new(Course::default()));
+        let progress =
+            context.progress.then(|| Progress::start(course.clone(), flow.clone(), context.console.clone()));
+        Self {
+            console: context.console.clone(),
+            quiet: context.quiet,
+            verbose: context.verbose,
+            labels,
+            flow: flow.clone(),
+            course,
+            progress: Mutex::new(progress),
+        }
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Removes the progress line for good.
+    pub fn stop_progress(&self) {
+        self.progress.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    }
+
+    /// Says how it ended.
+    pub fn finish(&self, report: &Report, context: &Context) -> Outcome<()> {
+        self.stop_progress();
+        let mut course = self.course();
+        if report.dry_run {
+            self.plan(&mut course, context)?;
+        }
+        for line in result::lines(report, &course, self.console.style, self.quiet, self.verbose) {
+            self.console.line(line);
+        }
+        Ok(())
+    }
+
+    /// What a dry run would do, sorted by path.
+    fn plan(&self, course: &mut Course, context: &Context) -> Outcome<()> {
+        let mut out = context.out();
+        course.would.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut table = Table::new(&[Align::Left, Align::Left, Align::Right]);
+        for step in &course.would {
+            table.row(vec![would(step.what).to_owned(), what(step), size(step)]);
+        }
+        for line in table.lines() {
+            out.line(line)?;
+        }
+        let summary = course.plan.unwrap_or_default();
+        out.line(format!("{}{}", context.out_style.head("Plan"), plan_line(&summary)))?;
+        out.flush()
+    }
+
+    /// Held back until it is known that there is something to do: a run without work says one line.
+    fn opening(&self, course: &Course) {
+        let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
+        for Look { side, files, bytes, took } in &course.looks {
+            table.row(vec![
+                self.labels[*side as usize].clone(),
+                units::counted(*files, "file", "files"),
+                units::size(*bytes),
+                units::duration(*took),
+            ]);
+        }
+        for line in table.lines() {
+            self.console.line(format!("{}{line}", self.console.style.head("Scanned")));
+        }
+    }
+}
+
+impl Sink for Human {
+    fn event(&self, event: Event) {
+        let mut course = self.course();
+        course.note(&event, self.flow.bytes());
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Recovered { temporaries } => {
+                let left = units::counted(temporaries, "unfinished file", "unfinished files");
+                let line = format!("an earlier run was interrupted; what it left is in order now ({left} removed)");
+                self.console.line(format!("{}{line}", self.console.style.head("Recovered")));
+            }
+            Event::Planned(summary) if course.has_work() || self.verbose => {
+                self.opening(&course);
+                if course.has_work() {
+                    let head = self.console.style.head("Plan");
+                    self.console.line(format!("{head}{}", plan_line(&summary)));
+                }
+            }
+            Event::Done(step) if self.verbose => {
+                let head = self.console.style.head(done(step.what));
+                let size = size(&step);
+                self.console.line(format!("{head}{}   {size}", what(&step)).trim_end());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `31 new · 12 changed · 3 moved · 2 deleted · 84.2 MiB to send`
+fn plan_line(plan: &Summary) -> String {
+    let counts = [(plan.new, "new"), (plan.changed, "changed"), (plan.moved, "moved"), (plan.deleted, "deleted")];
+    let mut parts: Vec<String> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", units::count(*n))).collect();
+    if parts.is_empty() {
+        parts.push(format!("nothing to do: {}", result::same(plan.unchanged)));
+    }
+    if plan.bytes > 0 {
+        parts.push(format!("{} to send", units::size(plan.bytes)));
+    }
+    parts.join(" · ")
+}
+
+fn would(what: StepKind) -> &'static str {
+    match what {
+        StepKind::Copy => "would send",
+        StepKind::Update => "would replace",
+        StepKind::Meta => "would set times and permissions of",
+        StepKind::MakeDir => "would make",
+        StepKind::Move => "would move",
+        StepKind::Delete => "would delete",
+        StepKind::RemoveDir => "would remove",
+    }
+}
+
+fn done(what: StepKind) -> &'static str {
+    match what {
+        StepKind::Copy => "Sent",
+        StepKind::Update => "Replaced",
+        StepKind::Meta => "Set",
+        StepKind::MakeDir => "Made",
+        StepKind::Move => "Moved",
+        StepKind::Delete => "Deleted",
+        StepKind::RemoveDir => "Removed",
+    }
+}
+
+fn what(step: &Step) -> String {
+    match (&step.from, step.what) {
+        (Some(from), _) => format!("{from} → {}", step.path),
+        (None, StepKind::MakeDir | StepKind::RemoveDir) => format!("{}/", step.path),
+        (None, _) => step.path.to_string(),
+    }
+}
+
+fn size(step: &Step) -> String {
+    match step.what {
+        StepKind::Copy | StepKind::Update => units::size(step.bytes),
+        _ => String::new(),
+    }
+}

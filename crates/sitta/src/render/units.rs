@@ -1,0 +1,205 @@
+//! Numbers, sizes, times and durations as people write and read them.
+
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use sitta_tree::Time;
+
+const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/// `12,408`
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 file`, `2 files`
+pub fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// `661 B`, `45.5 KiB`, `8.2 MiB`
+pub fn size(bytes: u64) -> String {
+    let (number, unit) = size_parts(bytes);
+    format!("{number} {unit}")
+}
+
+fn size_parts(bytes: u64) -> (String, &'static str) {
+    let mut unit = 0;
+    let mut value = bytes as f64;
+    // From 1023.95 on, one place would round up to `1024.0`.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let number = if unit == 0 { count(bytes) } else { format!("{value:.1}") };
+    (number, UNITS[unit])
+}
+
+/// `51.4/84.2 MiB`: both in the unit of the whole.
+pub fn size_of(done: u64, whole: u64) -> String {
+    let (number, unit) = size_parts(whole);
+    let scale = UNITS.iter().position(|u| *u == unit).unwrap_or(0);
+    let done = done as f64 / 1024f64.powi(scale as i32);
+    if scale == 0 { format!("{done:.0}/{number} {unit}") } else { format!("{done:.1}/{number} {unit}") }
+}
+
+/// `0.1 s`, `7.5 s`, `42 s`, `2 min 05 s`, `3 h 12 min`
+pub fn duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    match secs {
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        10..60 => format!("{secs} s"),
+        60..3600 => format!("{} min {:02} s", secs / 60, secs % 60),
+        _ => format!("{} h {:02} min", secs / 3600, secs / 60 % 60),
+    }
+}
+
+/// `2026-09-26 10:12`, local.
+pub fn local_time(time: Time, zone: &TimeZone) -> String {
+    match timestamp(time) {
+        Some(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+        None => "out of range".to_owned(),
+    }
+}
+
+/// `2026-09-26T08:12:00Z`; none for years that ISO 8601 has no room for.
+pub fn utc_time(time: Time) -> Option<String> {
+    timestamp(time).map(|at| at.to_string())
+}
+
+fn timestamp(time: Time) -> Option<Timestamp> {
+    let at = SignedDuration::new(time.secs, i32::try_from(time.nanos).ok()?);
+    Timestamp::from_duration(at).ok()
+}
+
+/// `10MiB`, `10M` and `10m` (1024 × 1024 each), `10MB` (a million), `1.5GiB`, `4096`.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let wrong = || format!("'{text}' is not a size; write for example 10MiB, 500K or 4096");
+    let number: f64 = text[..end].parse().map_err(|_| wrong())?;
+    let unit = text[end..].trim().to_ascii_lowercase();
+    let (scale, suffix) = match unit.chars().next() {
+        None => (0, ""),
+        Some('b') => (0, &unit[1..]),
+        Some(c) => ("kmgtpe".find(c).ok_or_else(wrong)? as i32 + 1, &unit[1..]),
+    };
+    let base: f64 = match suffix {
+        "" | "ib" => 1024.0,
+        "b" => 1000.0,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * base.powi(scale);
+    if bytes > u64::MAX as f64 { Err(format!("'{text}' is more than any file holds")) } else { Ok(bytes as u64) }
+}
+
+/// `90s`, `30m`, `24h`, `2d`, `3w`
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let wrong = || format!("'{text}' is not a length of time; write for example 90s, 30m, 24h, 2d or 3w");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// A point in time: `2d` (so long ago), `2026-01-01`, `2026-01-01T12:30`, `2026-01-01T12:30:00Z`; local where no zone is
+/// given.
+pub fn parse_when(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Time, String> {
+    let text = text.trim();
+    if let Ok(ago) = parse_duration(text) {
+        let ago = SignedDuration::try_from(ago).map_err(|_| format!("'{text}' is too long ago"))?;
+        let at = now.checked_sub(ago).map_err(|_| format!("'{text}' is too long ago"))?;
+        return Ok(time_of(at));
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(time_of(at));
+    }
+    let civil: DateTime = text.parse().map_err(|_| {
+        format!(
+            "'{text}' is not a time; write for example 2d, 2026-01-31, 2026-01-31T12:30 or 2026-01-31T12:30:00Z"
+        )
+    })?;
+    let at = civil.to_zoned(zone.clone()).map_err(|e| format!("'{text}' is no time here: {e}"))?;
+    Ok(time_of(at.timestamp()))
+}
+
+fn time_of(at: Timestamp) -> Time {
+    let nanos = at.as_nanosecond();
+    Time::new(nanos.div_euclid(1_000_000_000) as i64, nanos.rem_euclid(1_000_000_000) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_separators() {
+        let told: Vec<_> = [0, 999, 1000, 12408, 1_234_567].into_iter().map(count).collect();
+        assert_eq!(told, ["0", "999", "1,000", "12,408", "1,234,567"]);
+        assert_eq!((counted(1, "file", "files"), counted(0, "file", "files")), ("1 file".into(), "0 files".into()));
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        let told: Vec<_> =
+            [0, 661, 1023, 1024, 46_592, 1_048_575, 8_598_323, u64::MAX].into_iter().map(size).collect();
+        assert_eq!(told, ["0 B", "661 B", "1,023 B", "1.0 KiB", "45.5 KiB", "1.0 MiB", "8.2 MiB", "16.0 EiB"]);
+        assert_eq!(size_of(53_896_806, 88_290_099), "51.4/84.2 MiB");
+        assert_eq!(size_of(3, 661), "3/661 B");
+    }
+
+    #[test]
+    fn durations_get_coarser() {
+        let told: Vec<_> = [80, 7_500, 42_000, 125_000, 11_520_000].map(Duration::from_millis).map(duration).into();
+        assert_eq!(told, ["0.1 s", "7.5 s", "42 s", "2 min 05 s", "3 h 12 min"]);
+    }
+
+    #[test]
+    fn sizes_are_understood() {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("10MiB", 10 << 20),
+            ("10m", 10 << 20),
+            ("10 MB", 10_000_000),
+            ("1.5K", 1536),
+            ("7B", 7),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "10X", "10MiBs", "-1", "1..2", "99999999E"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_understood() {
+        let now: Timestamp = "2026-03-10T12:00:00Z".parse().unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let when = |text| parse_when(text, now, &zone).map(|t| utc_time(t).unwrap());
+        assert_eq!(when("2d"), Ok("2026-03-08T12:00:00Z".into()));
+        assert_eq!(when("2026-01-01"), Ok("2025-12-31T22:00:00Z".into()));
+        assert_eq!(when("2026-01-01T12:30"), Ok("2026-01-01T10:30:00Z".into()));
+        assert_eq!(when("2026-01-01T12:30:00Z"), Ok("2026-01-01T12:30:00Z".into()));
+        assert!(when("yesterday").unwrap_err().contains("write for example"));
+        assert_eq!(local_time(Time::new(-1, 500_000_000), &zone), "1970-01-01 01:59");
+        assert_eq!(utc_time(Time::new(i64::MAX, 0)), None);
+    }
+}
