@@ -99,7 +99,7 @@ impl Run<'_> {
         let (trees, mut plan) = self.plan(pair.as_ref(), scanned).await?;
         let inputs = self.inputs(&trees);
         let held = guards::deletes(self, &inputs, &mut plan);
-        self.sink.event(Event::Planned(plan.summary));
+        self.tell_plan(&inputs, &plan);
         preview::steps(&inputs, &plan, |step| self.sink.event(Event::Would(step)));
         Ok(self.report(Tally::default(), &plan, held, &inputs))
     }
@@ -121,7 +121,7 @@ impl Run<'_> {
         let (trees, mut plan) = self.plan(Some(&pair), scanned).await?;
         let inputs = self.inputs(&trees);
         let held = guards::deletes(self, &inputs, &mut plan);
-        self.sink.event(Event::Planned(plan.summary));
+        self.tell_plan(&inputs, &plan);
         let tally = Executor::new(self, &pair, &inputs, &plan).run().await?;
         let files = [Side::Left, Side::Right].map(|side| tally.files_after(side, files[side as usize]));
         let report = self.report(tally, &plan, held, &inputs);
@@ -157,6 +157,13 @@ impl Run<'_> {
             plan = make_plan(&self.inputs(&trees));
         }
         Ok((trees, plan))
+    }
+
+    /// Tells what is planned, and what the scans and the planner could not take up.
+    fn tell_plan(&self, inputs: &Inputs<'_>, plan: &Plan) {
+        self.sink.event(Event::Planned(plan.summary));
+        let problems = inputs.left.problems.iter().chain(&inputs.right.problems).chain(&plan.problems);
+        problems.for_each(|problem| self.sink.event(Event::Problem(problem.clone())));
     }
 
     async fn remember(&self, pair: &Pair, files: [u64; 2]) -> Result<(), RunError> {
