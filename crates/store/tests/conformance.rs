@@ -1,6 +1,5 @@
 //! The contract, for every store and wrapper that needs no server.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sitta_store::local::LocalStore;
@@ -8,9 +7,9 @@ use sitta_store::memory::MemoryStore;
 use sitta_store::wrap::{Backoff, Bucket, Limited, Recorded, Retried};
 use sitta_store::{Capabilities, Store, conformance};
 use sitta_tree::SideTraits;
+use tempfile::TempDir;
 
-async fn local_below(parent: &Path) {
-    let home = tempfile::tempdir_in(parent).expect("a temporary folder");
+async fn local_below(home: TempDir) {
     let count = std::sync::atomic::AtomicUsize::new(0);
     let verdict = conformance::run(|| {
         let n = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -26,12 +25,12 @@ async fn local_below(parent: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn local() {
-    local_below(&std::env::temp_dir()).await;
+    local_below(tempfile::tempdir().expect("a temporary folder")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn local_on_tmpfs() {
-    local_below(Path::new("/dev/shm")).await;
+    local_below(tempfile::tempdir_in("/dev/shm").expect("a temporary folder in memory")).await;
 }
 
 async fn memory_with(capabilities: Capabilities, wrap: fn(Arc<dyn Store>) -> Arc<dyn Store>) {

@@ -42,16 +42,18 @@ pub(super) async fn readers_see_old_or_new(store: Subject) {
     let reader = {
         let (store, done) = (store.clone(), done.clone());
         tokio::spawn(async move {
-            let mut seen = 0;
-            while !done.load(Ordering::Relaxed) {
+            let mut seen = 0_u64;
+            loop {
                 let content = get(&store, "f").await.expect("it never goes away");
                 let n = content.first().copied().expect("it is never empty");
                 assert!(content.iter().all(|byte| *byte == n), "parts of two versions");
                 assert_eq!(content.len(), 70_000 + usize::from(n) * 1000, "a part of a version");
                 seen += 1;
+                if done.load(Ordering::Relaxed) {
+                    return seen;
+                }
                 tokio::task::yield_now().await;
             }
-            seen
         })
     };
     for content in &versions[1..] {
@@ -60,7 +62,7 @@ pub(super) async fn readers_see_old_or_new(store: Subject) {
         tokio::task::yield_now().await;
     }
     done.store(true, Ordering::Relaxed);
-    assert!(reader.await.expect("every read was whole") > 0);
+    assert!(reader.await.expect("every read was whole") > 0, "the reader read");
 }
 
 pub(super) async fn failed_ones_leave_no_trace(store: Subject) {

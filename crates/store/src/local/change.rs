@@ -62,7 +62,11 @@ pub(super) fn remove(inner: &Inner, path: &RelPath, expect: &Precondition, displ
                 let aside = Spot { dir: &dir, name: aside.as_bytes() };
                 move_new(inner, &at, &aside, false)?;
                 if !verify(&aside).unwrap_or(false) {
-                    move_new(inner, &aside, &at, false)?;
+                    match move_new(inner, &aside, &at, false) {
+                        // Yet another version was saved there meanwhile, and takes the place of this one too.
+                        Err(Fail::Said(ErrorKind::Changed, _)) => aside.drop_it(),
+                        put_back => put_back?,
+                    }
                     return Err(OTHER);
                 }
                 Ok(rustix::fs::unlinkat(&*dir, aside.name, AtFlags::empty())?)

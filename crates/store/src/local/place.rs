@@ -10,10 +10,13 @@ use sitta_tree::{Entry, Kind};
 
 use super::dirs::{Dirs, open_child};
 use super::errno::{Fail, cannot};
-use super::facts::entry_at;
+use super::facts::{dev, entry_at, stat_at};
 use super::{Inner, scan};
 use crate::check::same_bytes;
 use crate::{Displaced, ErrorKind, Precondition};
+
+/// A device and an inode on it.
+type Inode = (u64, u64);
 
 /// A place below the root: an open directory and a name in it.
 #[derive(Clone, Copy)]
@@ -30,6 +33,10 @@ impl Spot<'_> {
     /// Removes a file or link that shall not appear after all.
     pub fn drop_it(&self) {
         let _ = self.unlink(false);
+    }
+
+    fn inode(&self) -> Result<Inode, Errno> {
+        stat_at(&**self.dir, self.name)?.map(|stat| (dev(&stat), stat.st_ino as _)).ok_or(Errno::NOENT)
     }
 
     fn exchange(&self, other: &Spot<'_>) -> Result<(), Errno> {
@@ -54,7 +61,7 @@ pub(super) fn move_new(inner: &Inner, from: &Spot<'_>, to: &Spot<'_>, is_dir: bo
             Err(errno) => return Err(errno.into()),
         }
     }
-    if super::facts::stat_at(&**to.dir, to.name)?.is_some() {
+    if stat_at(&**to.dir, to.name)?.is_some() {
         return Err(taken());
     }
     Ok(renameat(&**from.dir, from.name, &**to.dir, to.name)?)
@@ -109,6 +116,20 @@ pub(super) fn may_displace(at: &Spot<'_>, old: &Entry, expect: &Precondition) ->
     Ok(())
 }
 
+/// Undoes an exchange that took from `at` what it should not have, and left our new thing, the inode `ours`, there.
+/// Whoever replaces it at this very moment has the newer version, which is not to be taken away either: it is put back
+/// in turn, until what comes back is what was put there last.
+fn put_back(held: &Spot<'_>, at: &Spot<'_>, ours: Inode) {
+    let mut placed = ours;
+    while let Ok(next) = held.inode() {
+        let swapped = held.exchange(at);
+        if swapped.is_err() || held.inode().is_ok_and(|now| now == placed) {
+            return;
+        }
+        placed = next;
+    }
+}
+
 type Verify<'v> = dyn Fn(&Spot<'_>) -> Result<bool, Errno> + 'v;
 
 const OTHER: Fail = Fail::Said(ErrorKind::Changed, "it changed at the last moment");
@@ -123,6 +144,7 @@ fn discard(
     verify: &Verify<'_>,
 ) -> Result<(), Fail> {
     if !inner.learned.no_exchange.load(Relaxed) {
+        let ours = temp.inode()?;
         match temp.exchange(at) {
             Ok(()) => {
                 // The old version now has the temporary's name.
@@ -131,9 +153,7 @@ fn discard(
                     Ok(false) => Err(OTHER),
                     Err(errno) => Err(errno.into()),
                 };
-                return gone.inspect_err(|_| {
-                    let _ = temp.exchange(at);
-                });
+                return gone.inspect_err(|_| put_back(temp, at, ours));
             }
             Err(Errno::NOENT) => return Err(Fail::changed("it is gone")),
             Err(errno) if cannot(errno) => inner.learned.no_exchange.store(true, Relaxed),
@@ -161,6 +181,7 @@ fn keep(
 ) -> Result<(), Fail> {
     if !inner.learned.no_exchange.load(Relaxed) {
         move_new(inner, temp, trash, new_dir)?;
+        let ours = trash.inode()?;
         let back = |fail: Fail| {
             let _ = move_new(inner, trash, temp, new_dir);
             fail
@@ -172,7 +193,7 @@ fn keep(
                     Ok(false) => OTHER,
                     Err(errno) => errno.into(),
                 };
-                let _ = trash.exchange(at);
+                put_back(trash, at, ours);
                 return Err(back(kept));
             }
             Err(Errno::NOENT) => return Err(back(Fail::changed("it is gone"))),
