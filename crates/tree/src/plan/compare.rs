@@ -58,8 +58,11 @@ impl<'a> Planner<'a> {
         self.tree(side).fingerprint(node) == self.agreed_print(side, base)
     }
 
-    /// What became of `node` since `base`.
+    /// What became of `node` since `base`. Where a conflict was left for the user, nothing was agreed.
     pub fn state(&self, side: Side, node: NodeId, base: NodeId) -> State {
+        if self.inputs.base.is_conflicted(base) {
+            return State::Modified;
+        }
         let (tree, agreed) = (self.tree(side), self.inputs.base.tree());
         if tree.kind(node) != agreed.kind(base) {
             return State::Kind;

@@ -31,10 +31,11 @@ impl Planner<'_> {
     }
 
     /// Merges the metadata of a directory. Its time follows from what happens in it: it is put right where this plan
-    /// works in the directory on one side only, and is no reason to do anything otherwise.
-    pub fn merge_dir_meta(&mut self, pair: &Pair, inner: Seen) {
+    /// works in the directory on one side only, and is no reason to do anything otherwise. Says whether there is
+    /// anything to do.
+    pub fn merge_dir_meta(&mut self, pair: &Pair, inner: Seen) -> bool {
         if !self.inputs.left_traits.dirs || !self.inputs.right_traits.dirs {
-            return;
+            return false;
         }
         let differing = self.differing(pair.left, pair.right).without(MetaFields::MTIME);
         let mut merge = self.merge(pair, differing);
@@ -46,6 +47,7 @@ impl Planner<'_> {
             }
         }
         self.apply(Phase::Dirs, pair, merge);
+        !merge.to_left.is_empty() || !merge.to_right.is_empty()
     }
 
     /// `side` was overwritten with the other's version, but had changes of metadata of its own: they come back, on

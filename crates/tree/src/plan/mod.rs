@@ -199,7 +199,8 @@ pub enum Op {
         /// The entry of this side's tree.
         from: NodeId,
         /// The other side's entry that is already called so, when this follows a rename seen there: both agree
-        /// afterwards. None for a conflict copy.
+        /// afterwards. None when they do not yet: for a conflict copy, or where new metadata is to follow. The base
+        /// forgets the old path in any case.
         like: Option<NodeId>,
     },
     /// Removes the file, link or empty directory.

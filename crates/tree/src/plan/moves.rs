@@ -117,8 +117,11 @@ impl Planner<'_> {
         let at = self.out.get_mut(write).at;
         self.out.drop_action(write);
         self.out.drop_action(slot);
-        let moved = self.out.push(Phase::Move, side, Op::Move { from: node, like: Some(new) }, at, Expect::Absent);
-        if !self.differing_meta(&source.meta(new), &self.tree(side).meta(node)).is_empty() {
+        // Where new metadata is to follow, both agree only after that.
+        let alike = self.differing_meta(&source.meta(new), &self.tree(side).meta(node)).is_empty();
+        let op = Op::Move { from: node, like: alike.then_some(new) };
+        let moved = self.out.push(Phase::Move, side, op, at, Expect::Absent);
+        if !alike {
             self.out.push(Phase::Move, side, Op::SetMeta { like: new }, at, moved.done());
         }
         let summary = &mut self.plan.summary;

@@ -192,14 +192,13 @@ impl Planner<'_> {
         let dirs = Triple { base, ..t };
         let inside = self.below(dirs, context);
         let inner = self.walk(dirs, inside);
-        if !self.mirrors() && base.is_none_or(|b| self.inputs.base.is_implied(b)) {
-            self.plan.agreed.push((l, r));
-        }
         let keep = self.inputs.policy == Policy::Copy { existing: Existing::Keep };
         let kept = self.inputs.left_traits.dirs && self.inputs.right_traits.dirs;
         let unsettled = inner.touched[Side::Right as usize] && self.keeps.has(MetaFields::MTIME);
         if kept && !keep && (unsettled || !self.differing(l, r).is_empty()) {
             self.out.push(Phase::Dirs, Side::Right, Op::SetMeta { like: l }, Place::Right(r), Expect::Seen(r));
+        } else if !self.mirrors() && base.is_none_or(|b| self.inputs.base.is_implied(b)) {
+            self.plan.agreed.push((l, r));
         }
         if self.folds {
             self.respell(t, l, r);

@@ -73,6 +73,11 @@ impl Schedule {
         Slot::new(phase, list.len() - 1)
     }
 
+    /// How many actions there are.
+    pub fn total(&self) -> usize {
+        self.phases.iter().map(Vec::len).sum()
+    }
+
     /// How much a phase holds: to see whether something was added since, or to take it back.
     pub fn len(&self, phase: Phase) -> usize {
         self.phases[phase as usize].len()

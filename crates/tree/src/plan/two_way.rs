@@ -195,10 +195,11 @@ impl Planner<'_> {
         let dirs = Triple { base, ..t };
         let inside = self.below(dirs, context);
         let inner = self.walk(dirs, inside);
-        if base.is_none_or(|b| self.inputs.base.is_implied(b)) {
+        // Where metadata is still to be given, both agree only after that.
+        let merging = self.merge_dir_meta(&Pair { base, ..pair }, inner);
+        if !merging && base.is_none_or(|b| self.inputs.base.is_implied(b)) {
             self.plan.agreed.push((pair.left, pair.right));
         }
-        self.merge_dir_meta(&Pair { base, ..pair }, inner);
         if self.folds {
             self.respell(t, pair.left, pair.right);
         }

@@ -16,7 +16,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut planner = Planner::new(*inputs);
     let root = Some(NodeId::ROOT);
     let complete = [inputs.left.is_complete(NodeId::ROOT), inputs.right.is_complete(NodeId::ROOT)];
-    let context = Context { complete, aliases: None, doomed: None };
+    let context = Context { complete, aliases: None, misspelled: false, doomed: None };
     planner.walk(Triple { base: root, left: root, right: root }, context);
     if !planner.plan.undecided.is_empty() {
         return Plan { undecided: planner.plan.undecided, ..Plan::default() };
@@ -58,6 +58,8 @@ pub(super) struct Context {
     pub complete: [bool; 2],
     /// The two paths in `aliases`, if the sides call the directory differently.
     pub aliases: Option<u32>,
+    /// The base spells the path otherwise than one of the sides does.
+    pub misspelled: bool,
     /// The side on which all of this goes, whatever was changed in it: the policy says that the other side wins.
     pub doomed: Option<Side>,
 }
@@ -117,14 +119,17 @@ impl<'a> Planner<'a> {
         let start = self.pending.len();
         if self.folds {
             let folded = join_folded(&self.inputs, dirs);
-            self.plan.gone.extend(folded.stale);
+            folded.stale.iter().for_each(|stale| self.forget_all(Some(*stale)));
             folded.blocked.iter().for_each(|(side, id)| self.blocked(*side, *id, &mut seen));
-            folded.triples.iter().for_each(|triple| self.visit(*triple, context, &mut seen));
+            folded.triples.iter().for_each(|triple| self.visit_spelled(*triple, context, &mut seen));
         } else {
             Join::new(&self.inputs, dirs).for_each(|triple| self.visit(triple, context, &mut seen));
         }
         for at in start..self.pending.len() {
-            self.visit_dir(self.pending[at], context, &mut seen);
+            let triple = self.pending[at];
+            let before = self.out.total();
+            self.visit_dir(triple, context, &mut seen);
+            self.forget_misspelled(triple, context, before);
         }
         self.pending.truncate(start);
         for side in [Side::Left, Side::Right] {
@@ -145,6 +150,31 @@ impl<'a> Planner<'a> {
         } else {
             self.leaf_two_way(triple, context, seen);
         }
+    }
+
+    fn visit_spelled(&mut self, triple: Triple, context: Context, seen: &mut Seen) {
+        let before = self.out.total();
+        self.visit(triple, context, seen);
+        self.forget_misspelled(triple, context, before);
+    }
+
+    /// What is done under one spelling leaves the base's entry under another one behind, where it would soon tell of
+    /// something that is no more: it is dropped beforehand. Without a base nothing counts as deleted.
+    fn forget_misspelled(&mut self, triple: Triple, context: Context, before: usize) {
+        if let Some(base) = triple.base
+            && self.folds
+            && self.out.total() != before
+            && self.is_misspelled(triple, context)
+        {
+            self.plan.gone.push(base);
+        }
+    }
+
+    fn is_misspelled(&self, triple: Triple, context: Context) -> bool {
+        let Some(base) = triple.base else { return context.misspelled };
+        let name = self.inputs.base.tree().name(base);
+        let other = |side: Side| triple.on(side).is_some_and(|id| self.tree(side).name(id) != name);
+        context.misspelled || other(Side::Left) || other(Side::Right)
     }
 
     fn visit_dir(&mut self, triple: Triple, context: Context, seen: &mut Seen) {
@@ -183,8 +213,9 @@ impl<'a> Planner<'a> {
             (Some(l), Some(r)) => self.inputs.left.name(l) != self.inputs.right.name(r),
             _ => false,
         };
+        let misspelled = self.folds && self.is_misspelled(dirs, context);
         if context.aliases.is_none() && !renamed {
-            return Context { complete, ..context };
+            return Context { complete, misspelled, ..context };
         }
         let path = |side: Side| match (dirs.on(side), dirs.on(side.other())) {
             (Some(id), _) => self.tree(side).path(id),
@@ -193,7 +224,7 @@ impl<'a> Planner<'a> {
         };
         let paths = [path(Side::Left), path(Side::Right)];
         self.aliases.push(paths);
-        Context { complete, aliases: Some(self.aliases.len() as u32 - 1), ..context }
+        Context { complete, misspelled, aliases: Some(self.aliases.len() as u32 - 1), ..context }
     }
 
     fn aliased(&self, side: Side, like: NodeId, context: Context) -> RelPath {
