@@ -43,6 +43,20 @@ pub fn open_entry(context: &Context, text: &OsStr) -> Outcome<(Opened, RelPath)>
     Ok((open_place(place)?, name))
 }
 
+/// A file of this machine: its folder as a store, and its name there.
+pub fn open_local(path: &Path) -> Outcome<(Arc<dyn Store>, RelPath)> {
+    let shown = Printable(path.as_os_str().as_bytes()).to_string();
+    // What is not there is opened too: reading it then says so.
+    let (dir, name) = split_file(path).unwrap_or_else(|| {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        (dir.to_owned(), path.file_name().map(Into::into).unwrap_or_default())
+    });
+    let name =
+        RelPath::new(name.as_os_str().as_bytes()).map_err(|error| Failure::failed(format!("'{shown}' {error}")))?;
+    let store = sitta_store::open(&Location::Local(dir)).map_err(|error| failure::looking(&shown, &error))?;
+    Ok((store, name))
+}
+
 /// The folder and the name of a path that is a file. A link is followed, as `cat` does: whoever names one means what
 /// it points to.
 fn split_file(path: &Path) -> Option<(PathBuf, PathBuf)> {

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sitta_ops::{MaxDelete, Options, Outcome as Ended, Report, Sink, State, transfer};
+use sitta_ops::{MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
+use sitta_store::wrap::{Bucket, Limited};
 use sitta_store::{Flow, OWN_DIR};
 use sitta_tree::{Filter, PatternError, Policy, RelPath};
 
@@ -43,9 +44,10 @@ struct Job {
 fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome<Job> {
     let source = open(context, &args.source)?;
     let destination = open(context, &args.destination)?;
-    if args.limit_rate.is_some() {
-        return Err(Failure::usage("--limit-rate is not there yet"));
-    }
+    let (source, destination) = match args.limit_rate {
+        Some(rate) => limited(source, destination, rate)?,
+        None => (source, destination),
+    };
     let trash = args.trash.as_deref().map_or(Ok(None), trash)?;
     let mut filter = rules(&args.rules.0)?;
     if let Some(dir) = trash.as_ref().filter(|dir| dir.parts().next() != Some(OWN_DIR.as_bytes())) {
@@ -73,6 +75,20 @@ fn sides(source: &Opened, destination: &Opened) -> Sides {
         labels: [source.label.clone(), destination.label.clone()],
         locations: [source.store.location().to_owned(), destination.store.location().to_owned()],
     }
+}
+
+/// The same two, with at most `rate` bytes a second between them.
+fn limited(source: Opened, destination: Opened, rate: u64) -> Outcome<(Opened, Opened)> {
+    // The run cannot see through the limit that both are folders of this machine.
+    if let (Some(left), Some(right)) = (source.store.as_local(), destination.store.as_local())
+        && (left.is_inside(right) || right.is_inside(left))
+    {
+        let (inner, outer) = if left.is_inside(right) { (left, right) } else { (right, left) };
+        let [inner, outer] = [inner, outer].map(|store| store.path().display().to_string());
+        return Err(failure::run_error(&RunError::Nested { inner, outer }, "", &sides(&source, &destination)));
+    }
+    let store = Arc::new(Limited::new(destination.store, Bucket::new(rate)));
+    Ok((source, Opened { store, ..destination }))
 }
 
 /// `on`, `off`, or a directory at the destination.

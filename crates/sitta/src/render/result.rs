@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sitta_ops::{Held, Outcome as Ended, Report};
+use sitta_ops::{Outcome as Ended, Report};
 use sitta_tree::{Outcome as Settled, Problem, ProblemKind};
 
 use super::course::Course;
@@ -157,12 +157,4 @@ fn conflicts(report: &Report, style: Style) -> Vec<String> {
 /// Whether conflicts are left for the user.
 pub fn leaves_conflicts(report: &Report) -> bool {
     report.conflicts.iter().any(|conflict| conflict.outcome == Settled::Left)
-}
-
-/// Whether a guard held back deletes only, so that everything else was done.
-pub fn held_deletes(report: &Report) -> Option<(u64, u64, u64)> {
-    report.held.iter().find_map(|held| match held {
-        Held::Deletes { planned, limit, of } => Some((*planned, *limit, *of)),
-        _ => None,
-    })
 }
