@@ -166,19 +166,20 @@ fn a_destination_edited_meanwhile_is_not_overwritten_unseen() {
     assert!(trash >= deleted && made.lock().expect("lock").len() == there + deleted, "{there} {deleted} {trash}");
 }
 
-/// Puts a link where a directory was, and the directory back, on and on.
-fn swap(dir: PathBuf, aside: PathBuf, outside: PathBuf) -> impl FnMut() + Send + 'static {
-    let mut swapped = false;
+/// Puts a link where a directory was, and the directory back, on and on. What was made in the link's place meanwhile goes
+/// to `away`.
+fn swap(dir: PathBuf, aside: PathBuf, away: PathBuf, outside: PathBuf) -> impl FnMut() + Send + 'static {
+    let (mut swapped, mut round) = (false, 0);
+    fs::create_dir_all(&away).expect("mkdir");
     move || {
         if swapped {
-            fs::remove_file(&dir).expect("remove the link");
-            fs::rename(&aside, &dir).expect("rename");
+            round += 1;
+            let _ = fs::rename(&dir, away.join(round.to_string()));
+            swapped = fs::rename(&aside, &dir).is_err();
         } else if fs::rename(&dir, &aside).is_ok() {
-            std::os::unix::fs::symlink(&outside, &dir).expect("symlink");
-        } else {
-            return;
+            let _ = std::os::unix::fs::symlink(&outside, &dir);
+            swapped = true;
         }
-        swapped = !swapped;
     }
 }
 
@@ -209,16 +210,17 @@ fn a_destination_directory_swapped_for_a_link_leads_nowhere() {
         for i in 0..100 {
             put(&world.src, format!("dir/f{i}"), format!("round {round} file {i}"));
         }
-        let busy = Busy::with(swap(world.dst.join("dir"), world.path("aside"), outside.clone()));
+        let busy =
+            Busy::with(swap(world.dst.join("dir"), world.path("aside"), world.path("away"), outside.clone()));
         let run = world.mirror(&["--max-delete", "100%"]);
         busy.stop();
         assert!(matches!(run.code(), 0 | 3), "{run:?}");
         assert_same_snapshots(&before, &snapshot(&outside));
         if world.path("aside").exists() {
-            let _ = fs::remove_file(world.dst.join("dir"));
-            let _ = fs::remove_dir_all(world.dst.join("dir"));
+            let _ = fs::rename(world.dst.join("dir"), world.path(&format!("swapped-{round}")));
             fs::rename(world.path("aside"), world.dst.join("dir")).expect("rename");
         }
+        fs::remove_dir_all(world.path("away")).expect("remove");
     }
     world.mirror_well(&["--max-delete", "100%"]);
     assert_same_snapshots(&before, &snapshot(&outside));
@@ -232,7 +234,7 @@ fn a_source_directory_swapped_for_a_link_is_not_followed() {
     for i in 0..100 {
         put(&world.src, format!("dir/f{i}"), format!("inside, file number {i:>15}"));
     }
-    let busy = Busy::with(swap(world.src.join("dir"), world.path("aside"), outside.clone()));
+    let busy = Busy::with(swap(world.src.join("dir"), world.path("aside"), world.path("away"), outside.clone()));
     for _ in 0..25 {
         let run = world.mirror(&["--max-delete", "100%"]);
         assert!(matches!(run.code(), 0 | 3), "{run:?}");

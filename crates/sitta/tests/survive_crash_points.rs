@@ -28,7 +28,7 @@ const CALLS: [&str; 17] = [
 ];
 
 /// No more crash points than this for one call.
-const MOST: usize = 40;
+const MOST: usize = 24;
 
 /// Wraps the program so that the kernel kills it when a thread of it makes that call for the nth time.
 fn crash_at(world: &World, call: &str, nth: usize, options: &[&str]) -> Command {
@@ -43,7 +43,7 @@ fn crash_at(world: &World, call: &str, nth: usize, options: &[&str]) -> Command 
 
 fn crash_everywhere(options: &[&str]) {
     let trash = options.contains(&"--trash");
-    let mut story = Story::new(30);
+    let mut story = Story::new(20);
     let options = &[&["--max-delete", "100%"], options].concat();
     story.world.mirror_well(options);
     story.check(trash);
