@@ -10,7 +10,7 @@ use sitta_store::{ErrorKind, Location, LocationError, Scheme, Store};
 use sitta_tree::{Printable, RelPath};
 
 use crate::context::Context;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 use crate::hints;
 use crate::render::failure;
 
@@ -131,8 +131,5 @@ fn named(context: &Context, name: String, below: &str, label: String) -> Outcome
             None => failure.hint(format!("add it there; a file of that name is written ./{name}:{below}")),
         });
     };
-    let location = Location::parse(&store.url).map_err(|error| {
-        Failure::new(Exit::Usage, format!("the url of [store.{name}] cannot be understood")).note(error.to_string())
-    })?;
-    Ok(Place { location: location.join(below), label, name })
+    Ok(Place { location: store.url.location.join(below), label, name })
 }

@@ -21,7 +21,7 @@ use crate::exit::{Failure, Outcome};
 
 /// Keeps folders safe and in step.
 #[derive(Debug, Parser)]
-#[command(name = "sitta", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "sitta", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
