@@ -6,7 +6,7 @@ use super::tools::*;
 use crate::{Displaced, ErrorKind, Precondition, What, Write};
 
 fn over(at: &str, expect: Precondition) -> Write {
-    Write { expect, ..new(at, bytes("new")) }
+    Write { expect, ..new(at, bytes("newer")) }
 }
 
 /// Versions that are not the one that stands there.
@@ -39,7 +39,7 @@ pub(super) async fn absent(store: Subject) {
     assert_eq!(get(&store, "f").await.unwrap(), b"old");
     write(&store, over("g", Precondition::None)).await.unwrap();
     write(&store, over("f", Precondition::None)).await.unwrap();
-    assert_eq!(get(&store, "f").await.unwrap(), b"new");
+    assert_eq!(get(&store, "f").await.unwrap(), b"newer");
 }
 
 pub(super) async fn version(store: Subject) {
@@ -51,7 +51,7 @@ pub(super) async fn version(store: Subject) {
     let expect = Precondition::Version(old.fingerprint());
     assert_eq!(refused(write(&store, over("none", expect)).await, "none"), ErrorKind::Changed);
     write(&store, over("f", expect)).await.unwrap();
-    assert_eq!(get(&store, "f").await.unwrap(), b"new");
+    assert_eq!(get(&store, "f").await.unwrap(), b"newer");
     let stale = refused(write(&store, over("f", expect)).await, "f");
     assert_eq!(stale, ErrorKind::Changed, "what was true before the write is not after it");
     assert_eq!(paths(&store).await, ["f"]);

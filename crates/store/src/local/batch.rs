@@ -141,7 +141,7 @@ impl Batch<'_> {
         let (parent, name) = self.session.dirs.parent(&write.path).map_err(|e| fail(e.into()))?;
         let (temp, at) = (Spot { dir: &parent, name: write.temp.as_bytes() }, Spot { dir: &parent, name });
         let fd = new_dir(&temp, &wanted).map_err(|e| fail(e.into()))?;
-        for &child in children {
+        for &child in children.iter().filter(|child| self.results[**child].is_none()).collect::<Vec<_>>() {
             self.results[child] = Some(match self.session.flow.is_cancelled() {
                 true => Err(self.session.cancelled(&self.items[child].write.path)),
                 false => self.fill(&fd, child),
@@ -154,13 +154,8 @@ impl Batch<'_> {
         });
         if let Err(cause) = placed {
             let error = fail(cause);
-            for &child in children {
-                if let Some(Ok(_)) = self.results[child] {
-                    let path = self.items[child].write.path.clone();
-                    self.results[child] = Some(Err(Error { path: Some(path), ..error.clone() }));
-                }
-            }
             let _ = place::remove_all(&parent, temp.name);
+            self.undone(children, &error);
             return Err(error);
         }
         session.dirs.forget(write.path.as_bytes());
@@ -169,6 +164,18 @@ impl Batch<'_> {
         // Filled in by `finish_dirs`.
         self.results[index] = Some(Err(self.error(index, Errno::NOENT)));
         Ok(())
+    }
+
+    /// A directory that did not appear took its children with it. Where one was there already, they are written into
+    /// that one when their turn comes.
+    fn undone(&mut self, children: &[usize], error: &Error) {
+        for &child in children {
+            if let Some(Ok(_)) = self.results[child] {
+                let path = Some(self.items[child].write.path.clone());
+                let taken = error.kind == ErrorKind::Changed;
+                self.results[child] = (!taken).then(|| Err(Error { path, ..error.clone() }));
+            }
+        }
     }
 
     /// Creates one file or link by its own name in a directory that nobody sees yet.

@@ -15,6 +15,8 @@ mod read;
 mod scan;
 mod stage;
 mod stream;
+#[cfg(all(test, feature = "conformance"))]
+mod tests;
 mod xattrs;
 
 use std::ops::Range;
@@ -73,21 +75,26 @@ struct Learned {
     no_clone_from: AtomicU64,
     /// The file system cannot exchange two names.
     no_exchange: AtomicBool,
+    /// The file system cannot refuse a rename onto something that stands there.
+    no_noreplace: AtomicBool,
     /// Part of the names of temporaries that nobody else chose.
     serial: AtomicU64,
 }
 
 impl LocalStore {
-    /// The folder at `path`, which may not exist yet. Links on the way are resolved now. Relative paths are relative to the current directory of now.
+    /// The folder at `path`, which may not exist yet. Links on the way are resolved now, and a relative path is made
+    /// absolute.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let given = path.as_ref();
         let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
         let path = std::path::absolute(given).map_err(|e| Error::new(ErrorKind::Unsupported, &shown, None, e))?;
+        let path = canonical(&path);
         let (capabilities, stable_ids) = probe::capabilities(&path);
         let learned = Learned {
             masked: AtomicU32::new(u32::MAX),
             no_clone_from: AtomicU64::new(0),
             no_exchange: AtomicBool::new(false),
+            no_noreplace: AtomicBool::new(false),
             serial: AtomicU64::new(0),
         };
         let inner = Inner {

@@ -47,11 +47,14 @@ impl Spot<'_> {
 /// Moves `from` to `to`, where nothing may stand.
 pub(super) fn move_new(inner: &Inner, from: &Spot<'_>, to: &Spot<'_>, is_dir: bool) -> Result<(), Fail> {
     let taken = || Fail::changed("something stands there already");
-    match renameat_with(&**from.dir, from.name, &**to.dir, to.name, RenameFlags::NOREPLACE) {
-        Ok(()) => return Ok(()),
-        Err(Errno::EXIST) => return Err(taken()),
-        Err(errno) if cannot(errno) => {}
-        Err(errno) => return Err(errno.into()),
+    if !inner.learned.no_noreplace.load(Relaxed) {
+        match renameat_with(&**from.dir, from.name, &**to.dir, to.name, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => return Err(taken()),
+            // Also said of a directory that would go into itself, which the plain rename says too.
+            Err(errno) if cannot(errno) => inner.learned.no_noreplace.store(errno != Errno::INVAL, Relaxed),
+            Err(errno) => return Err(errno.into()),
+        }
     }
     if inner.capabilities.hard_links && !is_dir {
         match rustix::fs::linkat(&**from.dir, from.name, &**to.dir, to.name, AtFlags::empty()) {

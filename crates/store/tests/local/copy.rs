@@ -43,7 +43,8 @@ async fn holes_stay_holes() {
         let copy = to.path().join(name);
         let content = std::fs::read(&copy).unwrap();
         assert!(content == std::fs::read(from.path().join(name)).unwrap(), "{name}: the same bytes");
-        assert_eq!(written.content, Some(ContentHash(*blake3::hash(&content).as_bytes())), "{name}");
+        let hash = ContentHash(*blake3::hash(&content).as_bytes());
+        assert!(written.content.is_none_or(|told| told == hash), "{name}: none where it was cloned");
         assert!(copy.metadata().unwrap().blocks() * 512 < 100_000, "{name}: {}", copy.metadata().unwrap().blocks());
     }
     let file = std::fs::File::create(from.path().join("huge")).unwrap();
