@@ -29,8 +29,10 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// Seeds that failed once, with the policy under which they did.
-const REGRESSIONS: [u64; 0] = [];
+/// Seeds that failed once; they run under every policy. 592: the base told of a directory under its old spelling. 719: what
+/// was left for the user in a directory counted as unchanged. The others: metadata that was not yet given counted as
+/// agreed.
+const REGRESSIONS: [u64; 8] = [274, 592, 719, 12_615, 29_058, 33_522, 60_994, 1_109_866];
 
 /// Two stores of random kinds.
 fn stores(random: &mut Random) -> [Fs; 2] {
@@ -106,7 +108,8 @@ fn settle(world: &mut World, random: &mut Random, names: &[&str]) -> Result<(), 
 fn histories(policy: Policy, count: u64) {
     let first = number("SITTA_SIM_SEED", 1);
     let (mut actions, mut failures) = (0, Vec::new());
-    for seed in REGRESSIONS.into_iter().chain(first..first + count) {
+    let regressions = REGRESSIONS.into_iter().filter(|_| count > 1);
+    for seed in regressions.chain(first..first + count) {
         match history(seed, policy, Mutation::None) {
             Ok(count) => actions += count,
             Err(error) => failures.push((seed, error)),

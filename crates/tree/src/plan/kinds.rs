@@ -79,8 +79,8 @@ impl Planner<'_> {
     }
 
     /// Makes both sides spell the name of a pair alike, where one side was renamed since it was agreed on and the
-    /// spellings differ by more than normalisation.
-    pub fn respell(&mut self, t: Triple, l: NodeId, r: NodeId) {
+    /// spellings differ by more than normalisation. `alike`: their metadata is the same already.
+    pub fn respell(&mut self, t: Triple, l: NodeId, r: NodeId, alike: bool) {
         let (left, right) = (self.inputs.left.name(l), self.inputs.right.name(r));
         if left == right || same_composed(left, right) {
             return;
@@ -101,7 +101,9 @@ impl Planner<'_> {
         let at = self.name(path);
         // A store that takes both spellings for one name finds the entry itself under the new one.
         let expect = if self.traits(side).folds_names { Expect::Seen(node) } else { Expect::Absent };
-        self.out.push(Phase::Rename, side, Op::Move { from: node, like: Some(like) }, at, expect);
+        // A directory's metadata is not checked when it is renamed: what both agree on is found out by the next run.
+        let alike = alike && tree.kind(node) != Kind::Dir;
+        self.out.push(Phase::Rename, side, Op::Move { from: node, like: alike.then_some(like) }, at, expect);
         if tree.kind(node) != Kind::Dir {
             self.plan.summary.moved += 1;
         }

@@ -42,7 +42,7 @@ impl Planner<'_> {
                 self.plan.summary.unchanged += 1;
                 let slot = self.follow_meta(base, l, r);
                 if self.folds && slot.is_none() {
-                    self.respell(t, l, r);
+                    self.respell(t, l, r, true);
                 }
                 self.note_linked(l, Some(r), Some(slot.map_or(Status::Unchanged, Status::Meta)));
             }
@@ -201,7 +201,7 @@ impl Planner<'_> {
             self.plan.agreed.push((l, r));
         }
         if self.folds {
-            self.respell(t, l, r);
+            self.respell(t, l, r, self.differing(l, r).is_empty());
         }
     }
 }

@@ -116,7 +116,7 @@ impl Planner<'_> {
         self.plan.summary.unchanged += 1;
         self.agree(pair.base, pair.left, pair.right);
         if self.folds {
-            self.respell(t, pair.left, pair.right);
+            self.respell(t, pair.left, pair.right, true);
         }
     }
 
@@ -201,7 +201,7 @@ impl Planner<'_> {
             self.plan.agreed.push((pair.left, pair.right));
         }
         if self.folds {
-            self.respell(t, pair.left, pair.right);
+            self.respell(t, pair.left, pair.right, !merging);
         }
     }
 

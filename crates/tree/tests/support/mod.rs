@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 #![allow(clippy::disallowed_macros, reason = "a failing history is told on demand")]
 
+pub mod case;
 pub mod executor;
 pub mod fs;
 pub mod random;

@@ -139,7 +139,8 @@ impl World {
                 true => RelPath::new(fold_key(path.as_bytes())).expect("folding keeps a path valid"),
                 false => path.clone(),
             };
-            each.map(|(p, n)| (spelled(p), n.what.clone(), mtime(&n.what, n.mtime), mode(&n.what, n.mode))).collect()
+            each.map(|(p, n)| (spelled(p), n.what.clone(), mtime(&n.what, n.mtime), mode(&n.what, n.mode)))
+                .collect()
         };
         apart(&view(&self.sides[0]), &view(&self.sides[1]))
     }
