@@ -1,6 +1,7 @@
 //! What only folders of this machine can show: races with other programs, full disks, odd files.
 
 mod copy;
+mod killed;
 mod odd;
 mod races;
 mod refused;
