@@ -165,3 +165,13 @@ fn notices_a_guard_that_looks_elsewhere() {
 fn notices_a_base_that_is_early() {
     finds_a_loss(Mutation::EarlyBase);
 }
+
+#[test]
+fn notices_a_scan_that_is_recorded_late() {
+    finds_a_loss(Mutation::LateScan);
+}
+
+#[test]
+fn notices_a_base_that_outlives_a_rename() {
+    finds_a_loss(Mutation::KeepsOldBase);
+}

@@ -71,7 +71,14 @@ impl Planner<'_> {
         let op = Op::Link { of };
         match name.status {
             Status::Written(slot) => {
-                self.out.get_mut(slot).op = op;
+                // Behind everything that is written, so that the file it is to share is there.
+                let action = *self.out.get_mut(slot);
+                if slot.is_in(Phase::Replace) {
+                    self.out.get_mut(slot).op = op;
+                } else {
+                    self.out.drop_action(slot);
+                    self.out.push(Phase::Move, Side::Right, op, action.at, action.expect);
+                }
                 self.plan.summary.bytes -= self.inputs.left.size(name.left);
             }
             Status::Unchanged | Status::Meta(_) => {
@@ -87,7 +94,7 @@ impl Planner<'_> {
                     self.plan.summary.unchanged -= 1;
                     self.plan.summary.changed += 1;
                 }
-                self.out.push(Phase::Update, Side::Right, op, Place::Right(right), Expect::Seen(right));
+                self.out.push(Phase::Move, Side::Right, op, Place::Right(right), Expect::Seen(right));
             }
         }
     }

@@ -173,7 +173,8 @@ pub enum Op {
         /// The entry on the other side whose content it has.
         from: NodeId,
     },
-    /// Makes another name for the file that this side has at `of` (hard link).
+    /// Makes another name for the file that this side has at `of` (hard link). If an action of this plan writes that file,
+    /// it must have succeeded.
     Link {
         /// The name it has already or gets earlier in this plan.
         of: Place,
@@ -273,9 +274,11 @@ pub struct Plan {
     /// Paths for [`Place::Named`].
     pub names: Vec<RelPath>,
     /// Entries that are the same on both sides, but not yet so in the base: to be recorded, nothing else.
-    /// Empty for mirrors, which need no base to decide.
+    /// Empty for mirrors, which need no base to decide (unless a side keeps no times).
     pub agreed: Vec<(NodeId, NodeId)>,
-    /// Entries of the base that are gone on both sides: to be dropped from it.
+    /// Entries of the base that are gone on both sides or of which nothing is agreed any more: to be dropped from it,
+    /// before `agreed` is recorded and **before the first action**. Otherwise a crash half way leaves a base by which
+    /// something counts as deleted that was only not written yet.
     pub gone: Vec<NodeId>,
     /// Conflicts, each with its outcome.
     pub conflicts: Vec<Conflict>,

@@ -10,7 +10,7 @@ pub(super) enum Phase {
     Create = 0,
     /// New versions and new metadata of what is there.
     Update,
-    /// Renames, and what comes to stand where something was renamed away.
+    /// Renames, what comes to stand where something was renamed away, and more names for what was written.
     Move,
     /// Removals, deepest first.
     Remove,
@@ -41,6 +41,10 @@ impl Slot {
 
     fn index(self) -> usize {
         (self.0 & ((1 << PHASE_BITS) - 1)) as usize
+    }
+
+    pub fn is_in(self, phase: Phase) -> bool {
+        self.phase() == phase as usize
     }
 
     /// Expects what this action leaves.

@@ -281,9 +281,10 @@ impl<'a> Planner<'a> {
         let dirs = Triple::only(side.other(), like);
         let inside = self.below(dirs, Context { doomed: None, ..context });
         let inner = self.walk(dirs, inside);
-        if let Some((slot, at)) = made
-            && inner.touched[side as usize]
-        {
+        // One that its owner may not write to is made otherwise at first.
+        let mode = self.tree(side.other()).meta(like).mode;
+        let unsettled = inner.touched[side as usize] || (self.keeps.has(MetaFields::MODE) && mode & 0o700 != 0o700);
+        if let Some((slot, at)) = made.filter(|_| unsettled) {
             self.out.push(Phase::Dirs, side, Op::SetMeta { like }, at, slot.done());
         }
     }

@@ -21,6 +21,10 @@ pub enum Mutation {
     WrongKeep,
     /// Records in the base what is yet to be done.
     EarlyBase,
+    /// Records what the scan found out only after the actions.
+    LateScan,
+    /// Leaves the base's entry at the old path of a conflict copy.
+    KeepsOldBase,
 }
 
 /// How a run ended.
@@ -69,7 +73,9 @@ impl<'r> Run<'r> {
         self.world.recover();
         let mut trees = self.world.scan(blind);
         let plan = self.world.plan(&mut trees);
-        self.commit_scan(&trees, &plan);
+        if self.mutation != Mutation::LateScan {
+            self.commit_scan(&trees, &plan);
+        }
         let world = &*self.world;
         world.say(|| format!("left {}\nright {}", world.sides[0].show(), world.sides[1].show()));
         world.say(|| format!("base {:?}", world.base.keys().collect::<Vec<_>>()));
@@ -85,6 +91,11 @@ impl<'r> Run<'r> {
                 }
                 Err(Crash) => return (Halt::Crashed, plan),
             }
+        }
+        if self.mutation == Mutation::LateScan {
+            let wrote = std::mem::take(&mut self.world.base);
+            self.commit_scan(&trees, &plan);
+            self.world.base.extend(wrote);
         }
         (Halt::Done, plan)
     }
@@ -313,7 +324,10 @@ impl<'r> Run<'r> {
                 self.world.base.insert(path.clone(), both(&source.entry, content));
             }
             Op::Move { from, like } => {
-                let old = self.world.base.remove(&tree(trees, action.side).path(from));
+                let old = match (self.mutation, like) {
+                    (Mutation::KeepsOldBase, None) => None,
+                    _ => self.world.base.remove(&tree(trees, action.side).path(from)),
+                };
                 if like.is_some() {
                     self.world.base.insert(path.clone(), both(&source.entry, old.and_then(|old| old.content)));
                 }
