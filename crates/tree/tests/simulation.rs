@@ -35,12 +35,19 @@ fn number(name: &str, default: u64) -> u64 {
 const REGRESSIONS: [u64; 8] = [274, 592, 719, 12_615, 29_058, 33_522, 60_994, 1_109_866];
 
 /// Two stores of random kinds.
-fn stores(random: &mut Random) -> [Fs; 2] {
+fn stores(random: &mut Random, odd: &mut Random) -> [Fs; 2] {
     let mut store = |first_tick| {
-        let traits = SideTraits { stable_ids: random.percent(70), folds_names: random.percent(15), ..TRAITS };
+        let mut traits = SideTraits { stable_ids: random.percent(70), folds_names: random.percent(15), ..TRAITS };
+        let renames = random.percent(60);
+        let changes = random.percent(60);
+        if odd.percent(25) {
+            // Times that tell less need something else to tell versions apart.
+            traits.mtime_precision = *odd.pick(&[0, 4_000_000_000]);
+        }
+        traits.modes = odd.percent(85);
         let mut fs = Fs::new(traits, first_tick);
-        fs.renames = random.percent(60);
-        fs.changes = random.percent(60);
+        fs.renames = renames;
+        fs.changes = changes || traits.mtime_precision != 1;
         fs
     };
     [store(1_000_000), store(1_000_300)]
@@ -59,7 +66,7 @@ fn blind_dirs(world: &World, random: &mut Random) -> [Vec<RelPath>; 2] {
 /// One history; an error says what went wrong. Also counts its actions.
 fn history(seed: u64, policy: Policy, mutation: Mutation) -> Result<usize, String> {
     let mut random = Random::new(seed);
-    let [left, right] = stores(&mut random);
+    let [left, right] = stores(&mut random, &mut Random::new(!seed));
     let mut world = World::new(left, right, policy);
     world.trace = std::env::var_os("SITTA_SIM_TRACE").is_some();
     let names = &NAMES[..2 + random.below(NAMES.len() - 1)];

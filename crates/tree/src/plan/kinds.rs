@@ -2,7 +2,7 @@
 
 use super::join::{Join, Triple};
 use super::schedule::Phase;
-use super::walk::{Context, Planner, Seen};
+use super::walk::{Context, DEEPEST, Planner, Seen};
 use super::{Expect, Op, Policy, Side};
 use crate::fold::same_composed;
 use crate::{Kind, NodeId, ProblemKind};
@@ -22,7 +22,7 @@ impl Planner<'_> {
         if !self.can_hold(side, new) {
             return;
         }
-        if !self.is_removable(side, old) {
+        if !self.is_removable(side, old, context.depth) {
             let path = self.tree(side).path(old);
             let message =
                 "holds entries that are left out or could not be read, so nothing else can take its place";
@@ -38,14 +38,15 @@ impl Planner<'_> {
     }
 
     /// Whether nothing unknown or left out would go with it.
-    fn is_removable(&self, side: Side, node: NodeId) -> bool {
+    fn is_removable(&self, side: Side, node: NodeId, depth: u16) -> bool {
         let tree = self.tree(side);
         match tree.kind(node) {
             Kind::Unknown => false,
             Kind::Dir => {
-                tree.is_complete(node)
+                depth < DEEPEST
+                    && tree.is_complete(node)
                     && !tree.holds_ignored(node)
-                    && tree.children(node).all(|child| self.is_removable(side, child))
+                    && tree.children(node).all(|child| self.is_removable(side, child, depth + 1))
             }
             Kind::File | Kind::Symlink => true,
         }

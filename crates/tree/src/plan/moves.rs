@@ -73,7 +73,7 @@ impl Planner<'_> {
     fn guard_removal(&mut self, removal: &Removal, arrived: &HashMap<u64, (NodeId, NodeId)>) {
         let then = self.agreed_print(removal.side.other(), removal.base);
         if let Some((there, here)) = arrived.get(&then.id)
-            && self.tree(removal.side.other()).fingerprint(*there).same_file(&then)
+            && self.same_file(removal.side.other(), &self.tree(removal.side.other()).fingerprint(*there), &then)
         {
             self.out.get_mut(removal.slot).keep = Some((removal.side, Place::of(removal.side, *here)));
         }
@@ -88,10 +88,8 @@ impl Planner<'_> {
         let tree = self.tree(side);
         let by_id = self.by_id[side as usize]
             .get_or_insert_with(|| tree.ids().map(|id| (tree.fingerprint(id).id, id)).collect());
-        by_id.get(&then.id).is_some_and(|now| match tree.kind(*now) {
-            Kind::Dir => self.inputs.base.tree().kind(base) == Kind::Dir,
-            _ => tree.fingerprint(*now).same_file(&then),
-        })
+        // Whether it was edited as well does not matter: it is still there, under another name.
+        by_id.get(&then.id).is_some_and(|now| tree.kind(*now) == self.inputs.base.tree().kind(base))
     }
 
     /// Makes one move of a removal and a new file, if they are one thing; says whether they are.
@@ -104,10 +102,11 @@ impl Planner<'_> {
         let source = self.tree(side.other());
         let then = self.agreed_print(side.other(), base);
         let by_id = fresh.by_id.get(&then.id).copied().flatten();
-        let found = by_id.filter(|(_, new)| source.fingerprint(*new).same_file(&then)).or_else(|| {
-            let content = self.inputs.base.tree().content(base)?;
-            fresh.by_content.get(&content).copied().flatten()
-        });
+        let found =
+            by_id.filter(|(_, new)| self.same_file(side.other(), &source.fingerprint(*new), &then)).or_else(|| {
+                let content = self.inputs.base.tree().content(base)?;
+                fresh.by_content.get(&content).copied().flatten()
+            });
         let Some((write, new)) = found else { return false };
         // Taken: the next removal of equal content is another thing.
         fresh.by_id.remove(&source.fingerprint(new).id);

@@ -16,7 +16,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut planner = Planner::new(*inputs);
     let root = Some(NodeId::ROOT);
     let complete = [inputs.left.is_complete(NodeId::ROOT), inputs.right.is_complete(NodeId::ROOT)];
-    let context = Context { complete, aliases: None, misspelled: false, doomed: None };
+    let context = Context { complete, depth: 0, aliases: None, misspelled: false, doomed: None };
     planner.walk(Triple { base: root, left: root, right: root }, context);
     if !planner.plan.undecided.is_empty() {
         return Plan { undecided: planner.plan.undecided, ..Plan::default() };
@@ -26,6 +26,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     planner.plan.actions = planner.out.finish();
     planner.plan
 }
+
+/// Directories deeper than this are left alone: the walk is recursive, and nobody but an attacker goes there.
+pub(super) const DEEPEST: u16 = 1_000;
 
 pub(super) struct Planner<'a> {
     pub inputs: Inputs<'a>,
@@ -56,6 +59,8 @@ pub(super) struct Planner<'a> {
 pub(super) struct Context {
     /// Whether each side's listing is whole: only then is what it lacks absent.
     pub complete: [bool; 2],
+    /// How many directories it lies below.
+    pub depth: u16,
     /// The two paths in `aliases`, if the sides call the directory differently.
     pub aliases: Option<u32>,
     /// The base spells the path otherwise than one of the sides does.
@@ -178,6 +183,9 @@ impl<'a> Planner<'a> {
     }
 
     fn visit_dir(&mut self, triple: Triple, context: Context, seen: &mut Seen) {
+        if context.depth >= DEEPEST {
+            return self.too_deep(triple, seen);
+        }
         match (self.here(triple, Side::Left, context), self.here(triple, Side::Right, context)) {
             (Here::Unknown, _) | (_, Here::Unknown) => seen.stays_on_both(),
             (left, right) if self.one_way() => self.dir_one_way(triple, left, right, context, seen),
@@ -192,6 +200,15 @@ impl<'a> Planner<'a> {
             Some(id) => Here::Is(id),
             None if context.complete[side as usize] => Here::Absent,
             None => Here::Unknown,
+        }
+    }
+
+    fn too_deep(&mut self, triple: Triple, seen: &mut Seen) {
+        seen.stays_on_both();
+        let side = if triple.left.is_some() { Side::Left } else { Side::Right };
+        if let Some(id) = triple.on(side) {
+            let path = self.tree(side).path(id);
+            self.problem(path, ProblemKind::Unsupported, "lies below more than 1,000 directories");
         }
     }
 
@@ -215,7 +232,7 @@ impl<'a> Planner<'a> {
         };
         let misspelled = self.folds && self.is_misspelled(dirs, context);
         if context.aliases.is_none() && !renamed {
-            return Context { complete, misspelled, ..context };
+            return Context { complete, depth: context.depth + 1, misspelled, ..context };
         }
         let path = |side: Side| match (dirs.on(side), dirs.on(side.other())) {
             (Some(id), _) => self.tree(side).path(id),
@@ -224,7 +241,8 @@ impl<'a> Planner<'a> {
         };
         let paths = [path(Side::Left), path(Side::Right)];
         self.aliases.push(paths);
-        Context { complete, misspelled, aliases: Some(self.aliases.len() as u32 - 1), ..context }
+        let aliases = Some(self.aliases.len() as u32 - 1);
+        Context { complete, depth: context.depth + 1, misspelled, aliases, ..context }
     }
 
     fn aliased(&self, side: Side, like: NodeId, context: Context) -> RelPath {

@@ -111,12 +111,34 @@ impl Fs {
         self.tick
     }
 
+    /// How many ticks of this clock make one of the times that it keeps; 0 if it keeps none.
+    pub fn coarseness(&self) -> i64 {
+        (self.traits.mtime_precision / 1_000_000_000) as i64 + i64::from(self.traits.mtime_precision == 1)
+    }
+
+    /// What becomes of a time that is to be kept.
+    fn kept_time(&self, mtime: Option<i64>, tick: u64) -> i64 {
+        match (mtime, self.coarseness()) {
+            (None, 0) | (Some(_), 0) => tick as i64,
+            (mtime, coarse) => mtime.unwrap_or(tick as i64).div_euclid(coarse) * coarse,
+        }
+    }
+
     fn touch_parent(&mut self, path: &RelPath) {
         let tick = self.next_tick();
         if let Some(parent) = path.parent()
             && let Some(node) = self.nodes.get_mut(&parent)
         {
             (node.mtime, node.change) = (tick as i64, tick);
+        }
+        self.round(&path.parent().unwrap_or_default());
+    }
+
+    fn round(&mut self, path: &RelPath) {
+        let coarse = self.coarseness().max(1);
+        if let Some(node) = self.nodes.get_mut(path) {
+            node.mtime = node.mtime.div_euclid(coarse) * coarse;
+            node.mode = if self.traits.modes { node.mode } else { 0 };
         }
     }
 
@@ -133,8 +155,9 @@ impl Fs {
             return false;
         }
         let tick = self.next_tick();
-        let node = Node { what, inode: tick, mtime: mtime.unwrap_or(tick as i64), change: tick, mode };
+        let node = Node { what, inode: tick, mtime: self.kept_time(mtime, tick), change: tick, mode };
         self.nodes.insert(home.clone(), node);
+        self.round(&home);
         self.touch_parent(&home);
         true
     }
@@ -177,7 +200,13 @@ impl Fs {
             && let Some(node) = self.nodes.get_mut(&path)
         {
             node.change = tick;
+            let mtime = node.mtime;
             change(node, tick);
+            // Without times of its own, a store tells when it got the bytes.
+            if self.traits.mtime_precision == 0 && node.mtime != mtime {
+                node.mtime = tick as i64;
+            }
+            self.round(&path);
         }
     }
 

@@ -130,8 +130,12 @@ impl World {
     /// The first path at which the sides differ.
     pub fn difference(&self) -> Option<String> {
         let view = |fs: &Fs| -> Vec<(RelPath, What, i64, u32)> {
-            let mtime = |what: &What, mtime| if matches!(what, What::File(_)) { mtime } else { 0 };
-            let mode = |what: &What, mode| if matches!(what, What::Link(_)) { 0 } else { mode };
+            let coarse = self.sides.iter().map(Fs::coarseness);
+            let coarse = if coarse.clone().any(|c| c == 0) { i64::MAX } else { coarse.max().unwrap_or(1) };
+            let modes = self.sides.iter().all(|fs| fs.traits.modes);
+            let mtime =
+                |what: &What, mtime: i64| if matches!(what, What::File(_)) { mtime.div_euclid(coarse) } else { 0 };
+            let mode = |what: &What, mode| if matches!(what, What::Link(_)) || !modes { 0 } else { mode };
             let each = fs.nodes.iter();
             let folds = self.sides.iter().any(|fs| fs.traits.folds_names);
             // Spellings of one name may stay as they are.
