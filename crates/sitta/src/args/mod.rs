@@ -105,28 +105,31 @@ pub fn command() -> clap::Command {
 
 /// Understands the arguments, the program's name first.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Asked> {
-    let cli = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = command().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match cli {
         Ok(Cli { global, verb: Some(verb) }) => Ok(Asked::Verb(global, Box::new(verb))),
         Ok(Cli { verb: None, .. }) => Ok(Asked::Text(help::overview())),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Text(error.render().to_string())),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(Asked::Text(error.render().to_string())),
-            _ => Err(wrong_usage(&error)),
+            _ => Err(wrong_usage(&error, &arguments)),
         },
     }
 }
 
 /// The parser's complaint in the program's own form: what, then a hint.
-fn wrong_usage(error: &clap::Error) -> Failure {
+fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let mut lines =
         text.lines().take_while(|line| !line.starts_with("Usage:")).filter(|line| !line.trim().is_empty());
     let mut failure = Failure::usage(lines.next().unwrap_or("these arguments make no sense").trim_end_matches(':'));
-    let mut usage = text.lines().skip_while(|line| !line.starts_with("Usage:"));
     for line in lines {
         let line = line.trim();
+        if line.starts_with("For more information") {
+            continue;
+        }
         match line.strip_prefix("tip: ") {
             // Options are never meant as values here.
             Some(tip) if tip.starts_with("to pass") => {}
@@ -136,12 +139,10 @@ fn wrong_usage(error: &clap::Error) -> Failure {
         }
     }
     if failure.hint.is_none() {
-        let usage = usage.next().map(|usage| usage.trim_start_matches("Usage:").trim());
-        let verb = usage
-            .and_then(|usage| usage.split_whitespace().nth(1))
-            .filter(|verb| verb.starts_with(char::is_lowercase));
+        let cli = Cli::command();
+        let verb = arguments.iter().skip(1).find_map(|word| cli.find_subcommand(word));
         failure.hint = Some(match verb {
-            Some(verb) => format!("`sitta {verb} --help` shows how it is used"),
+            Some(verb) => format!("`sitta {} --help` shows how it is used", verb.get_name()),
             None => "`sitta` alone shows all commands".to_owned(),
         });
     }

@@ -20,13 +20,20 @@ const TOLERANCE: u64 = 2_000_000_000;
 pub fn run(context: &Context, args: &LsArgs) -> Outcome {
     let choice = Choice::new(&args.selection)?;
     let texts = locations(&args.locations);
-    let found = block_on(async {
+    let mut found = block_on(async {
         let mut found = Vec::with_capacity(texts.len());
         for text in &texts {
             found.push(gather(context, text, &choice, args.recursive).await?);
         }
         Ok(found)
     })?;
+    // Two folders of one store are told apart by their whole location.
+    let names: Vec<String> = found.iter().map(|found| found.opened.name.clone()).collect();
+    for found in &mut found {
+        if names.iter().filter(|name| **name == found.opened.name).count() > 1 {
+            found.opened.name.clone_from(&found.opened.label);
+        }
+    }
     let rows = merge(&found, choice.sort);
     let mut out = context.out();
     if context.json {

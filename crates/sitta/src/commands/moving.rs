@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sitta_ops::{MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
+use sitta_ops::{Event, MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
 use sitta_store::wrap::{Bucket, Limited};
 use sitta_store::{Flow, OWN_DIR};
 use sitta_tree::{Filter, PatternError, Policy, RelPath};
@@ -139,7 +139,7 @@ impl Job {
         let sides = sides(&self.source, &self.destination);
         let flow = Arc::new(Flow::default());
         stop_on_signals(&flow, &context.console);
-        let human = json.is_none().then(|| Human::new(context, sides.labels.clone(), &flow));
+        let human = json.is_none().then(|| Human::new(context, sides.labels.clone(), self.options.dry_run, &flow));
         let sink: &dyn Sink = match (&human, json) {
             (_, Some(json)) => json,
             (Some(human), _) => human,
@@ -158,7 +158,12 @@ impl Job {
         }
         match result {
             Ok(report) => finish(context, &report, &sides, human.as_ref(), json),
-            Err(error) => Err(failure::run_error(&error, verb, &sides)),
+            Err(error) => {
+                if let (RunError::Held(held), Some(json)) = (&error, json) {
+                    json.event(Event::Held(held.clone()));
+                }
+                Err(failure::run_error(&error, verb, &sides))
+            }
         }
     }
 }
@@ -171,7 +176,7 @@ fn finish(
     human: Option<&Human>,
     json: Option<&Json>,
 ) -> Outcome {
-    let held = report.held.first().map(|held| failure::held(held, sides));
+    let held = report.held.first().map(|held| failure::held(held, sides, report.dry_run));
     if let Some(human) = human {
         human.finish(report, context)?;
     }

@@ -39,7 +39,7 @@ pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
                 .note(format!("it is process {pid}; nothing was changed by this one"))
                 .hint(format!("wait until it is done, or end it with `kill {pid}`: nothing is lost"))
         }
-        RunError::Held(held) => self::held(held, sides),
+        RunError::Held(held) => self::held(held, sides, false),
         RunError::Interrupted => Failure::new(Exit::Interrupted, "interrupted").note("nothing was changed"),
         RunError::Store(error) => store_error(error, verb, sides),
         RunError::State { path, message } => {
@@ -56,7 +56,7 @@ pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
 }
 
 /// A guard held something back.
-pub fn held(held: &Held, sides: &Sides) -> Failure {
+pub fn held(held: &Held, sides: &Sides, dry_run: bool) -> Failure {
     let other = |side: Side| match side {
         Side::Left => sides.label(Side::Right),
         Side::Right => sides.label(Side::Left),
@@ -64,11 +64,16 @@ pub fn held(held: &Held, sides: &Sides) -> Failure {
     let unchanged = |side| format!("nothing was changed on {}", other(side));
     match held {
         Held::Deletes { planned, limit, of } => {
-            let (files, there) = (counted(*planned, "file", "files"), counted(*of, "file", "files"));
             let limit = if *limit == 1 { "1 is".to_owned() } else { format!("{} are", count(*limit)) };
-            Failure::new(Exit::Held, format!("{files} would be deleted of {there}, but at most {limit} allowed"))
-                .note("none was deleted; everything else was done")
-                .hint(format!("look at them with --dry-run; to let them go, add --max-delete {planned} once"))
+            let there = counted(*of, "file", "files");
+            let what = format!("{} of {there} would be deleted, but at most {limit} allowed", count(*planned));
+            let (state, look) = match dry_run {
+                true => ("a run would delete none of them, and do everything else", ""),
+                false => ("none was deleted; everything else was done", "look at them with --dry-run; "),
+            };
+            Failure::new(Exit::Held, what)
+                .note(state)
+                .hint(format!("{look}to let them go, add --max-delete {planned} once"))
         }
         Held::Emptied { side, held } => {
             let what = format!(

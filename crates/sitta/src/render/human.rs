@@ -20,6 +20,7 @@ pub struct Human {
     console: Arc<Console>,
     quiet: bool,
     verbose: bool,
+    dry_run: bool,
     labels: [String; 2],
     flow: Arc<Flow>,
     course: Arc<Mutex<Course>>,
@@ -28,7 +29,7 @@ pub struct Human {
 
 impl Human {
     /// Shows a run between the locations `labels`.
-    pub fn new(context: &Context, labels: [String; 2], flow: &Arc<Flow>) -> Self {
+    pub fn new(context: &Context, labels: [String; 2], dry_run: bool, flow: &Arc<Flow>) -> Self {
         let course = Arc::new(Mutex::new(Course::default()));
         let progress =
             context.progress.then(|| Progress::start(course.clone(), flow.clone(), context.console.clone()));
@@ -36,6 +37,7 @@ impl Human {
             console: context.console.clone(),
             quiet: context.quiet,
             verbose: context.verbose,
+            dry_run,
             labels,
             flow: flow.clone(),
             course,
@@ -113,7 +115,8 @@ impl Sink for Human {
             }
             Event::Planned(summary) if course.has_work() || self.verbose => {
                 self.opening(&course);
-                if course.has_work() {
+                // A dry run's plan is its data, and printed as such at the end.
+                if course.has_work() && !self.dry_run {
                     let head = self.console.style.head("Plan");
                     self.console.line(format!("{head}{}", plan_line(&summary)));
                 }

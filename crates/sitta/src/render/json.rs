@@ -188,11 +188,16 @@ fn report_value(report: &Report, failure: Option<&Failure>) -> Value {
 
 /// The report of a run that was not begun, or of a verb that has nothing else to tell.
 pub fn failure_value(verb: &str, failure: &Failure) -> Value {
-    json!({
-        "event": "report", "verb": verb, "outcome": failure.exit.outcome(),
-        "copied": 0, "updated": 0, "deleted": 0, "moved": 0, "unchanged": 0, "conflicts": 0, "problems": [],
-        "bytes": 0, "requests": 0, "seconds": 0.0, "error": error_value(failure),
-    })
+    let mut object = json!({"event": "report", "verb": verb, "outcome": failure.exit.outcome()});
+    if matches!(verb, "copy" | "mirror") {
+        for count in ["copied", "updated", "deleted", "moved", "unchanged", "conflicts", "bytes", "requests"] {
+            object[count] = 0.into();
+        }
+        object["seconds"] = 0.0.into();
+    }
+    object["problems"] = json!([]);
+    object["error"] = error_value(failure);
+    object
 }
 
 fn error_value(failure: &Failure) -> Value {
