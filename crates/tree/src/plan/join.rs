@@ -152,7 +152,9 @@ fn any_name<'a>(inputs: &Inputs<'a>, triple: &Triple) -> &'a [u8] {
 /// as on the other side, else the first.
 fn join_group(inputs: &Inputs<'_>, group: &[(Cow<'_, [u8]>, Triple)], folded: &mut Folded) {
     let rank = |triple: &Triple, side: Side| {
-        (triple.base.is_none(), triple.on(side.other()).is_none(), any_name(inputs, triple).to_vec())
+        // A directory that the base only implies may have been respelled since.
+        let agreed = triple.base.is_some_and(|base| !inputs.base.is_implied(base));
+        (!agreed, triple.on(side.other()).is_none(), any_name(inputs, triple).to_vec())
     };
     let pick = |side: Side| {
         let here = group.iter().map(|(_, triple)| triple).filter(|triple| triple.on(side).is_some());

@@ -6,7 +6,14 @@ use super::compare::State;
 use super::schedule::{Phase, Removal, Slot};
 use super::walk::Planner;
 use super::{Expect, Op, Place, Side};
-use crate::{ContentHash, Kind, NodeId};
+use crate::{ContentHash, Fingerprint, Kind, NodeId, Time};
+
+/// What is the same before and after a rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Id(u64),
+    Look(u64, Time),
+}
 
 /// New files on one side by what may recognise them; none where two would answer.
 #[derive(Default)]
@@ -79,17 +86,43 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether `side` moved the agreed entry elsewhere, as far as ids tell.
+    /// Whether `side`, which has nothing at its path, moved the agreed entry elsewhere, as far as ids tell.
     pub fn was_moved(&mut self, side: Side, base: NodeId) -> bool {
+        let stable = self.traits(side).stable_ids && self.agreed_print(side, base).id != 0;
+        stable && self.is_elsewhere(side, base)
+    }
+
+    /// Whether `side` has the agreed entry, edited or not, at another path: by its id, else by what a rename keeps.
+    fn is_elsewhere(&mut self, side: Side, base: NodeId) -> bool {
+        let (tree, agreed) = (self.tree(side), self.inputs.base.tree());
+        let stable = self.traits(side).stable_ids;
+        let key = |print: Fingerprint| match print.id {
+            id if stable && id != 0 => Key::Id(id),
+            _ => Key::Look(print.size, print.mtime),
+        };
         let then = self.agreed_print(side, base);
-        if then.id == 0 || !self.traits(side).stable_ids {
-            return false;
+        let found = self.by_key[side as usize].get_or_insert_with(|| {
+            let mut found: HashMap<Key, Vec<NodeId>> = HashMap::new();
+            tree.ids().for_each(|id| found.entry(key(tree.fingerprint(id))).or_default().push(id));
+            found
+        });
+        found.get(&key(then)).is_some_and(|nodes| {
+            nodes.iter().any(|now| tree.kind(*now) == agreed.kind(base) && tree.path(*now) != agreed.path(base))
+        })
+    }
+
+    /// Where it cannot be told what stands at an agreed path, but a side has the entry elsewhere by now, the base forgets
+    /// the old path. Else it would claim one file for two paths: moved back on one side, it would count as deleted at
+    /// either path by the other.
+    pub fn forget_moved(&mut self, base: NodeId) {
+        let agreed = self.inputs.base.tree();
+        match agreed.kind(base) {
+            Kind::Dir => agreed.children(base).for_each(|child| self.forget_moved(child)),
+            _ if self.is_elsewhere(Side::Left, base) || self.is_elsewhere(Side::Right, base) => {
+                self.plan.gone.push(base);
+            }
+            _ => {}
         }
-        let tree = self.tree(side);
-        let by_id = self.by_id[side as usize]
-            .get_or_insert_with(|| tree.ids().map(|id| (tree.fingerprint(id).id, id)).collect());
-        // Whether it was edited as well does not matter: it is still there, under another name.
-        by_id.get(&then.id).is_some_and(|now| tree.kind(*now) == self.inputs.base.tree().kind(base))
     }
 
     /// Makes one move of a removal and a new file, if they are one thing; says whether they are.

@@ -31,7 +31,10 @@ impl Planner<'_> {
         // Where a conflict was left for the user, nothing is agreed.
         let base = t.base.filter(|b| !self.inputs.base.is_conflicted(*b));
         match (self.here(t, Side::Left, context), self.here(t, Side::Right, context)) {
-            (Here::Unknown, _) | (_, Here::Unknown) => return seen.stays_on_both(),
+            (Here::Unknown, _) | (_, Here::Unknown) => {
+                seen.stays_on_both();
+                return t.base.map_or((), |base| self.forget_moved(base));
+            }
             (Here::Absent, Here::Absent) => return self.forget_all(t.base),
             (Here::Is(left), Here::Is(right)) => self.pair_two_way(t, Pair { base, left, right }, seen),
             (Here::Is(l), Here::Absent) => self.one_sided(Side::Left, l, base, context, seen),

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::join::{Join, Triple, join_folded};
+use super::moves::Key;
 use super::schedule::{Phase, Removal, Schedule, Slot};
 use super::{Expect, Inputs, MetaFields, Op, Place, Plan, Policy, Side};
 use crate::{Kind, NodeId, Problem, ProblemKind, RelPath};
@@ -44,8 +45,8 @@ pub(super) struct Planner<'a> {
     pub linked: Vec<super::links::Name>,
     /// Names that this plan makes up.
     pub named: HashSet<RelPath>,
-    /// Each side's entries by id, made when first needed.
-    pub by_id: [Option<HashMap<u64, NodeId>>; 2],
+    /// Each side's entries by what a rename keeps, made when first needed.
+    pub by_key: [Option<HashMap<Key, Vec<NodeId>>>; 2],
     /// One side takes several spellings for one name.
     pub folds: bool,
     /// Directories' paths where they differ between the sides, left and right.
@@ -106,7 +107,7 @@ impl<'a> Planner<'a> {
             making: Phase::Create,
             linked: Vec::new(),
             named: HashSet::new(),
-            by_id: [None, None],
+            by_key: [None, None],
             // One-way, the left side's spelling is what counts, unless the right cannot tell it from another.
             folds: right.folds_names || (left.folds_names && !one_way),
             aliases: Vec::new(),
@@ -171,7 +172,11 @@ impl<'a> Planner<'a> {
             && self.out.total() != before
             && self.is_misspelled(triple, context)
         {
-            self.plan.gone.push(base);
+            match (triple.left, triple.right) {
+                // What is in it was seen to one by one.
+                (Some(l), Some(r)) if self.are_dirs(l, r) => self.plan.gone.push(base),
+                _ => self.forget_all(Some(base)),
+            }
         }
     }
 
@@ -187,7 +192,12 @@ impl<'a> Planner<'a> {
             return self.too_deep(triple, seen);
         }
         match (self.here(triple, Side::Left, context), self.here(triple, Side::Right, context)) {
-            (Here::Unknown, _) | (_, Here::Unknown) => seen.stays_on_both(),
+            (Here::Unknown, _) | (_, Here::Unknown) => {
+                seen.stays_on_both();
+                if let Some(base) = triple.base.filter(|_| !self.one_way()) {
+                    self.forget_moved(base);
+                }
+            }
             (left, right) if self.one_way() => self.dir_one_way(triple, left, right, context, seen),
             (left, right) => self.dir_two_way(triple, left, right, context, seen),
         }
