@@ -79,6 +79,7 @@ fn checks() -> Vec<Check> {
         check!(trees::temporaries_are_left_out),
         check!(trees::our_own_directory_is_left_out),
         check!(trees::cancelled),
+        check!(trees::a_filter_leaves_out_and_says_so),
         check!(trees::deep_paths),
         check!(names::odd_names),
         check!(names::longest_names),

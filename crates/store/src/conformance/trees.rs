@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sitta_tree::{Kind, NodeId};
+use sitta_tree::{Filter, Kind, NodeId};
 
 use super::tools::*;
 use crate::{ErrorKind, OWN_DIR, ScanOptions, TEMP_PREFIX, What};
@@ -89,4 +89,27 @@ pub(super) async fn deep_paths(store: Subject) {
     assert_eq!(get(&store, &file).await.unwrap(), b"deep");
     assert_eq!(paths(&store).await.len(), 41);
     write(&store, new(&format!("{at}/d"), What::Dir)).await.unwrap();
+}
+
+pub(super) async fn a_filter_leaves_out_and_says_so(store: Subject) {
+    for at in ["keep", "keep/deep", "skip"] {
+        dir(&store, at).await;
+    }
+    for at in ["keep/a.txt", "keep/b.tmp", "keep/deep/c.txt", "skip/d.txt", "big.txt"] {
+        put(&store, at, if at == "big.txt" { vec![0; 5000] } else { vec![0; 50] }).await;
+    }
+    let mut filter = Filter::new();
+    filter.exclude("*.tmp").expect("a pattern");
+    filter.exclude("/skip/").expect("a pattern");
+    let of = |filter: Filter| ScanOptions { filter: Some(Arc::new(filter)), ..ScanOptions::default() };
+    let tree = store.scan(&of(filter.clone())).await.unwrap();
+    let mut seen: Vec<_> = tree.ids().skip(1).map(|id| tree.path(id).to_string()).collect();
+    seen.sort();
+    assert_eq!(seen, ["big.txt", "keep", "keep/a.txt", "keep/deep", "keep/deep/c.txt"]);
+    let holds = |at: &str| tree.holds_ignored(tree.find(&path(at)).expect("it is there"));
+    assert!(holds("") && holds("keep") && !holds("keep/deep"));
+
+    filter.sizes(None, Some(1000));
+    let tree = store.scan(&of(filter)).await.unwrap();
+    assert!(tree.find(&path("big.txt")).is_none() && tree.find(&path("keep/a.txt")).is_some());
 }

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use sitta_store::{Displaced, ErrorKind, Precondition, ScanOptions, Store, What, Write};
-use sitta_tree::{Filter, Kind, NodeId, ProblemKind, RelPath, Unknown};
+use sitta_store::{Displaced, ErrorKind, Precondition, Store, What, Write};
+use sitta_tree::{Kind, ProblemKind, RelPath, Unknown};
 
 use super::tools::*;
 
@@ -107,19 +107,6 @@ async fn more_levels_than_handles() {
     for path in sorted.iter().rev() {
         store.remove(path, Precondition::None, Displaced::Discard).await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn a_filter_leaves_out_and_says_so() {
-    let (home, store) = folder();
-    for name in ["keep/a.txt", "keep/b.tmp", "skip/c.txt"] {
-        std::fs::create_dir_all(home.path().join(name).parent().expect("a directory")).unwrap();
-        std::fs::write(home.path().join(name), "x").unwrap();
-    }
-    let options = ScanOptions { filter: Some(Arc::new(Filter::default())), ..ScanOptions::default() };
-    let tree = store.scan(&options).await.unwrap();
-    assert_eq!(tree.len(), 6, "an empty filter leaves nothing out");
-    assert!(!tree.holds_ignored(NodeId::ROOT));
 }
 
 #[tokio::test]
