@@ -23,6 +23,16 @@ pub fn run(args: &[String]) -> Result {
 
 fn test(package: &str, name: &str, environment: &[(&str, String)]) -> Result {
     let mut command = cargo();
-    command.args(["test", "--release", "--package", package, "--all-features", "--test", name, "--", "--nocapture"]);
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        package,
+        "--all-features",
+        "--test",
+        name,
+        "--",
+        "--nocapture",
+    ]);
     must(command.envs(environment.iter().map(|(key, value)| (key, value))))
 }
