@@ -109,8 +109,11 @@ impl Sink for Human {
         }
         match event {
             Event::Recovered { temporaries } => {
-                let left = units::counted(temporaries, "unfinished file", "unfinished files");
-                let line = format!("an earlier run was interrupted; what it left is in order now ({left} removed)");
+                let left = match temporaries {
+                    0 => String::new(),
+                    n => format!(" ({} removed)", units::counted(n, "unfinished file", "unfinished files")),
+                };
+                let line = format!("an earlier run was interrupted; what it left is in order now{left}");
                 self.console.line(format!("{}{line}", self.console.style.head("Recovered")));
             }
             Event::Planned(summary) if course.has_work() || self.verbose => {

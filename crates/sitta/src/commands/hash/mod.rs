@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt, stream};
 use serde_json::json;
 use sitta_store::{ScanOptions, Store};
-use sitta_tree::{Kind, Problem, ProblemKind, RelPath};
+use sitta_tree::{Kind, Printable, Problem, ProblemKind, RelPath};
 
 use super::block_on;
 use super::listing::{self, full_path, locations, prefix};
@@ -78,12 +78,15 @@ fn tell(context: &Context, out: &mut Out, algo: Algo, hash: &str, name: &[u8]) -
         shown::add_bytes(&mut object, "path", name);
         return out.line(object);
     }
-    let line = sum::line(hash, name);
-    // The escapes of these lines leave control characters as they are; a terminal gets none.
-    if context.out_is_terminal && name.iter().any(|b| b.is_ascii_control()) {
-        return out.line(format!("{hash}  {}", sitta_tree::Printable(name)));
+    // The escapes of these lines leave most of what steers a terminal as it is; a terminal gets none of it.
+    let unsafe_there = || {
+        let rest: Vec<u8> = name.iter().copied().filter(|b| *b != b'\\').collect();
+        Printable(&rest).to_string().as_bytes() != rest
+    };
+    if context.out_is_terminal && unsafe_there() {
+        return out.line(format!("{hash}  {}", Printable(name)));
     }
-    out.bytes(&line)?;
+    out.bytes(&sum::line(hash, name))?;
     out.bytes(b"\n")
 }
 
