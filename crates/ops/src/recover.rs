@@ -1,11 +1,11 @@
 //! What interrupted runs left behind.
 
+use sitta_store::temps::is_left_over;
 use sitta_store::{OWN_DIR, Result, Store};
 use sitta_tree::{RelPath, Side};
 
 use crate::RunError;
 use crate::event::Event;
-use crate::run_id::is_left_over;
 use crate::scan::Scanned;
 use crate::state::{BaseChange, Intent, Pair};
 use crate::transfer::Run;

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use sitta_ops::{Event, Held, MaxDelete, Outcome, RunError, StepKind};
 use sitta_tree::{Existing, Policy, ProblemKind, Side};
@@ -205,4 +205,51 @@ fn one_side_inside_the_other_is_refused() {
     let result = pair.run_between(left.clone(), std::sync::Arc::new(inside), &());
     assert!(matches!(result, Err(RunError::Nested { .. })));
     assert!(matches!(pair.run_between(left.clone(), left, &()), Err(RunError::Nested { .. })));
+}
+
+#[test]
+fn a_time_or_mode_of_zero_settles_too() {
+    let pair = Pair::mirror();
+    put(&pair.src(), "d/a", "a");
+    pair.run();
+    for path in ["d/a", "d"] {
+        let path = pair.src().join(path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::File::open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    pair.run();
+    let report = pair.run();
+    assert_eq!((report.copied, report.updated, report.unchanged), (0, 0, 1));
+    assert_eq!(listing(&pair.src()), listing(&pair.dst()));
+    for path in ["d/a", "d"] {
+        assert_eq!(fs::metadata(pair.dst().join(path)).unwrap().permissions().mode() & 0o7777, 0);
+    }
+}
+
+#[test]
+fn extended_attributes_follow_on_files_and_folders() {
+    let mut pair = Pair::mirror();
+    pair.options.xattrs = true;
+    put(&pair.src(), "d/a", "a");
+    let set = |path: &str, name: &str, value: &str| {
+        let path = pair.src().join(path);
+        rustix::fs::setxattr(path, name, value.as_bytes(), rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    let get = |path: &str, name: &str| {
+        let mut value = vec![0; 100];
+        let found = rustix::fs::getxattr(pair.dst().join(path), name, &mut value[..]).ok()?;
+        Some(String::from_utf8(value[..found].to_vec()).unwrap())
+    };
+    set("d", "user.colour", "red");
+    set("d/a", "user.colour", "blue");
+    pair.run();
+    assert_eq!((get("d", "user.colour"), get("d/a", "user.colour")), (Some("red".into()), Some("blue".into())));
+    set("d", "user.colour", "green");
+    set("d/a", "user.shape", "round");
+    rustix::fs::removexattr(pair.src().join("d/a"), "user.colour").unwrap();
+    let report = pair.run();
+    assert_eq!((report.updated, report.bytes), (1, 0));
+    assert_eq!((get("d", "user.colour"), get("d/a", "user.colour")), (Some("green".into()), None));
+    assert_eq!(get("d/a", "user.shape"), Some("round".into()));
+    assert_eq!(pair.run().unchanged, 1);
 }

@@ -11,6 +11,7 @@ pub mod local;
 mod location;
 pub mod memory;
 mod store;
+pub mod temps;
 pub mod wrap;
 
 pub use error::{Error, ErrorKind, Result};

@@ -177,6 +177,8 @@ pub enum Change {
         meta: Meta,
         /// What must stand there before.
         expect: Precondition,
+        /// The entry of another store that has the extended attributes it shall get, where both stores keep them.
+        xattrs_of: Option<(Arc<dyn Store>, RelPath)>,
     },
 }
 
@@ -328,7 +330,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Renames; nothing may stand at `to`. Missing directories above `to` are an error.
     async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written>;
 
-    /// Sets metadata of an entry whose content stays, as far as the store keeps it.
+    /// Sets metadata of an entry whose content stays, as far as the store keeps it. Every field is meant: who wants
+    /// to leave one as it is gives what it was. Extended attributes stay.
     async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written>;
 
     /// Makes everything changed so far safe from a power cut.
@@ -374,7 +377,7 @@ pub(crate) async fn apply_in_turn<S: Store + ?Sized>(
                 store.remove(&path, expect, displaced).await.map(|()| None)
             }
             Change::Rename { from, to, expect } => store.rename(&from, &to, expect).await.map(Some),
-            Change::SetMeta { path, meta, expect } => store.set_meta(&path, &meta, expect).await.map(Some),
+            Change::SetMeta { path, meta, expect, .. } => store.set_meta(&path, &meta, expect).await.map(Some),
         });
     }
     results

@@ -1,12 +1,13 @@
 //! From an action of the plan to a change that a store can make.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, What, Write};
+use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, Store, What, Write};
 use sitta_tree::{
     Action, Entry, Expect, Fingerprint, Kind, Meta, MetaFields, NodeId, Op, Place, Plan, Problem, ProblemKind,
 };
-use sitta_tree::{RelPath, Side};
+use sitta_tree::{RelPath, Side, SideTraits};
 
 use super::{Executor, Left};
 use crate::preview::{removes_dir, tree};
@@ -84,7 +85,10 @@ impl Executor<'_> {
         match action.op {
             Op::MakeDir { like } => {
                 // Its own permissions may forbid filling it; they are set when it is full.
-                let meta = Meta { mode: other.meta(like).mode | 0o700, ..other.meta(like) };
+                let mut meta = other.meta(like);
+                if self.traits(action.side.other()).modes {
+                    meta.mode |= 0o700;
+                }
                 item.other = Some(other.fingerprint(like));
                 self.write(&mut item, What::Dir, meta, expect);
             }
@@ -114,11 +118,14 @@ impl Executor<'_> {
             }
             Op::SetMeta { like } => {
                 item.other = Some(other.fingerprint(like));
-                item.change = Some(Change::SetMeta { path, meta: other.meta(like), expect });
+                let meta = self.settable(action, other.meta(like), before);
+                item.change = Some(Change::SetMeta { path, meta, expect, xattrs_of: self.xattrs_of(action, like) });
             }
             Op::MergeMeta { left, right, of_right } => {
                 let meta = merged(of_right, self.inputs.left.meta(left), self.inputs.right.meta(right));
-                item.change = Some(Change::SetMeta { path, meta, expect });
+                let from = if of_right.has(MetaFields::XATTRS) { (Side::Right, right) } else { (Side::Left, left) };
+                let xattrs_of = (from.0 != action.side).then(|| self.xattrs_of(action, from.1)).flatten();
+                item.change = Some(Change::SetMeta { path, meta, expect, xattrs_of });
             }
             Op::Move { from, like } => {
                 item.other = like.map(|id| other.fingerprint(id));
@@ -135,6 +142,37 @@ impl Executor<'_> {
             }
         }
         Ok(item)
+    }
+
+    fn traits(&self, side: Side) -> SideTraits {
+        match side {
+            Side::Left => self.inputs.left_traits,
+            Side::Right => self.inputs.right_traits,
+        }
+    }
+
+    /// The other side's metadata, with what that side does not keep as it is on this one.
+    fn settable(&self, action: &Action, meta: Meta, before: Option<Fingerprint>) -> Meta {
+        let traits = self.traits(action.side.other());
+        let now = match action.expect {
+            Expect::Seen(id) => tree(self.inputs, action.side).meta(id),
+            _ => Meta { mode: 0o755, mtime: before.unwrap_or_default().mtime, ..Meta::default() },
+        };
+        let owner = if traits.owners { &meta } else { &now };
+        Meta {
+            mtime: if traits.mtime_precision > 0 { meta.mtime } else { now.mtime },
+            mode: if traits.modes { meta.mode } else { now.mode },
+            uid: owner.uid,
+            gid: owner.gid,
+            xattrs: meta.xattrs,
+        }
+    }
+
+    /// Where the extended attributes come from, if they take part.
+    fn xattrs_of(&self, action: &Action, like: NodeId) -> Option<(Arc<dyn Store>, RelPath)> {
+        let side = action.side.other();
+        let kept = self.inputs.left_traits.xattrs && self.inputs.right_traits.xattrs;
+        kept.then(|| (self.run.store(side).clone(), tree(self.inputs, side).path(like)))
     }
 
     /// A write of what `entry`, seen on the other side, is.

@@ -79,14 +79,16 @@ pub(super) async fn set_on_links(store: Subject) {
     assert_eq!(stat(&store, "f").await, Some(old), "what it points to is untouched");
 }
 
-pub(super) async fn fields_nobody_kept_stay(store: Subject) {
-    let old = put(&store, "f", "x").await;
-    let only_time = Meta { mtime: Time::new(1_500_000_000, 0), ..Meta::default() };
-    let entry = store.set_meta(&path("f"), &only_time, Precondition::None).await.unwrap().entry;
-    assert_eq!((entry.meta.mode, entry.meta.uid, entry.meta.gid), (old.meta.mode, old.meta.uid, old.meta.gid));
-    let only_mode = Meta { mode: 0o600, uid: old.meta.uid, gid: old.meta.gid, ..Meta::default() };
-    let again = store.set_meta(&path("f"), &only_mode, Precondition::None).await.unwrap().entry;
-    assert_eq!(again.meta.mtime, entry.meta.mtime);
+pub(super) async fn zero_is_a_value(store: Subject) {
+    put(&store, "f", "x").await;
+    set(&store, "f", 0, Time::new(0, 0)).await;
+    if store.capabilities().traits.dirs {
+        dir(&store, "d").await;
+        set(&store, "d", 0o700, Time::new(0, 0)).await;
+    }
+}
+
+pub(super) async fn new_things_get_what_nobody_told(store: Subject) {
     let bare = Write { meta: Meta::default(), ..new("g", bytes("x")) };
     let entry = write(&store, bare).await.unwrap().entry;
     if store.capabilities().traits.modes {

@@ -89,7 +89,8 @@ fn checks() -> Vec<Check> {
         check!(meta::set_on_files),
         check!(meta::set_on_directories, |c| c.traits.dirs && c.traits.mtime_precision > 0),
         check!(meta::set_on_links, |c| c.traits.symlinks && c.traits.mtime_precision > 0),
-        check!(meta::fields_nobody_kept_stay),
+        check!(meta::zero_is_a_value),
+        check!(meta::new_things_get_what_nobody_told),
     ];
     all.extend(changing());
     all

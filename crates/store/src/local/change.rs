@@ -1,8 +1,7 @@
 //! Changes that carry no bytes: remove, rename, metadata.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -13,7 +12,7 @@ use super::errno::Fail;
 use super::facts::{entry_at, timestamps};
 use super::place::{self, Spot, move_new};
 use super::stage::Wanted;
-use super::{Inner, errno};
+use super::{Inner, LocalStore, errno, xattrs};
 use crate::check::same_bytes;
 use crate::{Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, TEMP_PREFIX, Written};
 
@@ -56,9 +55,7 @@ pub(super) fn remove(inner: &Inner, path: &RelPath, expect: &Precondition, displ
             }
             Displaced::Discard => {
                 // Taken aside, looked at, removed: whoever puts another version there meanwhile gets it back.
-                let serial = inner.learned.serial.fetch_add(1, Relaxed);
-                let pid = rustix::process::getpid();
-                let aside = format!("{TEMP_PREFIX}rm-{}-{serial}-{:x}", pid.as_raw_nonzero(), old.id);
+                let aside = inner.learned.temps.next();
                 let aside = Spot { dir: &dir, name: aside.as_bytes() };
                 move_new(inner, &at, &aside, false)?;
                 if !verify(&aside).unwrap_or(false) {
@@ -147,8 +144,14 @@ pub(super) fn rename(inner: &Inner, from: &RelPath, to: &RelPath, expect: &Preco
     run().map(|entry| Written { entry, content: None }).map_err(|fail| inner.fail(from, fail))
 }
 
-/// See [`crate::Store::set_meta`].
-pub(super) fn set_meta(inner: &Inner, path: &RelPath, meta: &Meta, expect: &Precondition) -> Result<Written> {
+/// See [`crate::Store::set_meta`] and [`Change::SetMeta`].
+pub(super) fn set_meta(
+    inner: &Inner,
+    path: &RelPath,
+    meta: &Meta,
+    expect: &Precondition,
+    xattrs_of: Option<(&LocalStore, &RelPath)>,
+) -> Result<Written> {
     let run = || -> Result<Entry, Fail> {
         let (mut dirs, facts) = inner.enter()?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -164,7 +167,10 @@ pub(super) fn set_meta(inner: &Inner, path: &RelPath, meta: &Meta, expect: &Prec
         // From here on the handle is meant, whatever becomes of the name.
         let old = facts.entry(&rustix::fs::fstat(&fd)?);
         let old = expected(Some(old), expect)?;
-        apply(&fd, &old, &Wanted::new(inner, meta, false))?;
+        if let Some((store, like)) = xattrs_of {
+            copy_xattrs(&store.inner, like, &fd, &old)?;
+        }
+        apply(&fd, &old, &Wanted::new(inner, meta, true))?;
         let mut entry = facts.entry(&rustix::fs::fstat(&fd)?);
         if entry.kind == Kind::Symlink {
             entry.target = rustix::fs::readlinkat(&fd, c"", Vec::new())?.into_bytes().into();
@@ -172,6 +178,24 @@ pub(super) fn set_meta(inner: &Inner, path: &RelPath, meta: &Meta, expect: &Prec
         Ok(entry)
     };
     run().map(|entry| Written { entry, content: None }).map_err(|fail| inner.fail(path, fail))
+}
+
+/// Gives an entry, open as a handle, the extended attributes of another one. Those of links are left alone.
+fn copy_xattrs(from: &Inner, path: &RelPath, fd: &OwnedFd, old: &Entry) -> Result<(), Fail> {
+    if old.kind == Kind::Symlink {
+        return Ok(());
+    }
+    let (mut dirs, _) = from.enter()?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source = if path.is_root() {
+        rustix::fs::openat(dirs.root(), c".", flags, Mode::empty())?
+    } else {
+        let (dir, name) = dirs.parent(path)?;
+        rustix::fs::openat(&*dir, name, flags, Mode::empty())?
+    };
+    // The handle cannot be written through; opened again by its own name it is the same inode.
+    let itself = rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), OFlags::RDONLY, Mode::empty())?;
+    Ok(xattrs::replace(source.as_fd(), itself.as_fd())?)
 }
 
 /// Sets what differs, through the handle.
@@ -205,9 +229,12 @@ pub(super) fn apply_all(inner: &Arc<Inner>, changes: Vec<Change>, flow: &Flow) -
         Change::Rename { from, to, expect } => {
             stopped(inner, &from, flow).and_then(|()| rename(inner, &from, &to, &expect)).map(Some)
         }
-        Change::SetMeta { path, meta, expect } => {
-            stopped(inner, &path, flow).and_then(|()| set_meta(inner, &path, &meta, &expect)).map(Some)
-        }
+        Change::SetMeta { path, meta, expect, xattrs_of } => stopped(inner, &path, flow)
+            .and_then(|()| {
+                let like = xattrs_of.as_ref().and_then(|(store, path)| Some((store.as_local()?, path)));
+                set_meta(inner, &path, &meta, &expect, like)
+            })
+            .map(Some),
         Change::Write(_) => unreachable!("writes go by batches of their own"),
     };
     changes.into_iter().map(one).collect()

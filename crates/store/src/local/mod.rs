@@ -32,6 +32,7 @@ use rustix::io::Errno;
 use sitta_tree::{Entry, Kind, Meta, Printable, RelPath, Tree};
 
 use crate::store::apply_in_turn;
+use crate::temps::TempNames;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result,
     ScanOptions, Store, TEMP_PREFIX, Write, Written,
@@ -77,8 +78,8 @@ struct Learned {
     no_exchange: AtomicBool,
     /// The file system cannot refuse a rename onto something that stands there.
     no_noreplace: AtomicBool,
-    /// Part of the names of temporaries that nobody else chose.
-    serial: AtomicU64,
+    /// Names of temporaries that nobody else chose.
+    temps: TempNames,
 }
 
 impl LocalStore {
@@ -95,7 +96,7 @@ impl LocalStore {
             no_clone_from: AtomicU64::new(0),
             no_exchange: AtomicBool::new(false),
             no_noreplace: AtomicBool::new(false),
-            serial: AtomicU64::new(0),
+            temps: TempNames::new("rm"),
         };
         let inner = Inner {
             location: Printable(path.as_os_str().as_bytes()).to_string().into(),
@@ -286,7 +287,7 @@ impl Store for LocalStore {
 
     async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
         let (path, meta) = (path.clone(), *meta);
-        self.blocking(move |inner| change::set_meta(inner, &path, &meta, &expect)).await
+        self.blocking(move |inner| change::set_meta(inner, &path, &meta, &expect, None)).await
     }
 
     async fn remove_temp(&self, path: &RelPath) -> Result<()> {

@@ -101,6 +101,17 @@ pub(super) fn digest_at(dir: BorrowedFd<'_>, name: &[u8]) -> Result<u64, Errno> 
     collect(&list, value).map(|pairs| digest(&pairs))
 }
 
+/// Gives `to` the attributes of `from` in the place of its own.
+pub(super) fn replace(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+    let new = pairs_fd(from)?;
+    for (name, _) in pairs_fd(to)? {
+        if !new.iter().any(|(kept, _)| *kept == name) {
+            rustix::fs::fremovexattr(to, &name[..])?;
+        }
+    }
+    new.iter().try_for_each(|(name, value)| rustix::fs::fsetxattr(to, &name[..], value, XattrFlags::empty()))
+}
+
 /// Gives `to` the attributes of `from`, and returns their digest.
 pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<u64, Errno> {
     let pairs = pairs_fd(from)?;

@@ -142,12 +142,10 @@ impl State {
     /// The metadata that is kept of `meta`.
     fn kept(&mut self, meta: &Meta, old: Meta) -> Meta {
         let traits = self.traits;
-        let precision = i128::from(traits.mtime_precision);
-        let mtime = if precision == 0 || meta.mtime == Time::default() {
+        let mtime = if traits.mtime_precision == 0 || meta.mtime == Time::default() {
             self.tick()
         } else {
-            let nanos = meta.mtime.as_nanos().div_euclid(precision) * precision;
-            Time::new(nanos.div_euclid(1_000_000_000) as i64, nanos.rem_euclid(1_000_000_000) as u32)
+            self.rounded(meta.mtime)
         };
         let (uid, gid) = if traits.owners { (meta.uid, meta.gid) } else { (0, 0) };
         let mode = match (traits.modes, meta.mode) {
@@ -156,6 +154,13 @@ impl State {
             (true, mode) => mode,
         };
         Meta { mtime, mode, uid, gid, xattrs: 0 }
+    }
+
+    /// A time as the clock's ticks can tell it.
+    fn rounded(&self, time: Time) -> Time {
+        let precision = i128::from(self.traits.mtime_precision.max(1));
+        let nanos = time.as_nanos().div_euclid(precision) * precision;
+        Time::new(nanos.div_euclid(1_000_000_000) as i64, nanos.rem_euclid(1_000_000_000) as u32)
     }
 
     /// Lets `shape` stand at `path`, whatever stood there.
@@ -278,15 +283,15 @@ impl State {
 
     pub fn set_meta(&mut self, path: &RelPath, meta: &Meta, expect: &Precondition) -> Result<Entry, Refused> {
         let old = self.expected(path, expect)?;
-        let mut kept = self.kept(meta, old.meta);
-        if meta.mtime == Time::default() || self.traits.mtime_precision == 0 {
-            kept.mtime = old.meta.mtime;
+        let (traits, rounded, mut kept) = (self.traits, self.rounded(meta.mtime), old.meta);
+        if traits.mtime_precision > 0 {
+            kept.mtime = rounded;
         }
-        if meta.mode == 0 {
-            (kept.uid, kept.gid) = (old.meta.uid, old.meta.gid);
+        if traits.modes && old.kind != Kind::Symlink {
+            kept.mode = meta.mode;
         }
-        if old.kind == Kind::Symlink {
-            kept.mode = old.meta.mode;
+        if traits.owners {
+            (kept.uid, kept.gid) = (meta.uid, meta.gid);
         }
         let change = self.serial();
         let key = self.key(path);
