@@ -51,6 +51,8 @@ pub enum Event {
     },
     /// Something was done.
     Done(Step),
+    /// All is in place; it is being made safe from a power cut, which may take a while.
+    Syncing,
     /// Something was not done; the run goes on.
     Problem(Problem),
     /// A guard held something back.

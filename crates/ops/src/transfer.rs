@@ -1,11 +1,11 @@
 //! The one machine behind copy, mirror, sync and restore: scan, plan, guard, apply, report.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use sitta_store::{Flow, Store};
-use sitta_tree::plan::plan as make_plan;
-use sitta_tree::{Base, Inputs, Plan, Policy, Side, Tree};
+use sitta_store::{Flow, Precondition, Store};
+use sitta_tree::{Base, Inputs, NodeId, Plan, Policy, RelPath, Side, Tree, plan};
 
 use crate::apply::{Executor, Tally};
 use crate::event::{Event, Held, Sink};
@@ -123,6 +123,9 @@ impl Run<'_> {
         let held = guards::deletes(self, &inputs, &mut plan);
         self.tell_plan(&inputs, &plan);
         let tally = Executor::new(self, &pair, &inputs, &plan).run().await?;
+        if self.options.policy == Policy::Mirror {
+            self.dress_root(&trees.left).await;
+        }
         let files = [Side::Left, Side::Right].map(|side| tally.files_after(side, files[side as usize]));
         let report = self.report(tally, &plan, held, &inputs);
         drop((plan, trees));
@@ -138,15 +141,17 @@ impl Run<'_> {
             pair.is_some_and(|pair| pair.filter.is_some() && pair.filter != self.options.filter_digest());
         // A changed filter makes absent what merely is left out now: plan as if nothing had been agreed on.
         let usable = pair.filter(|_| !refiltered);
-        if let (Some(pair), false) = (usable, self.options.policy == Policy::Mirror) {
+        // A mirror needs its base only to tell a move from a delete and a new file, and where times tell nothing.
+        let timeless = self.stores.iter().any(|store| store.capabilities().traits.mtime_precision == 0);
+        if let Some(pair) = usable.filter(|_| timeless || self.options.policy != Policy::Mirror) {
             trees.base = self.state.load_base(pair)?;
         }
         let mut plan = make_plan(&self.inputs(&trees));
-        if let (Some(pair), Policy::Mirror) = (usable, self.options.policy)
+        if let Some(pair) = usable
+            && trees.base.is_empty()
             && plan.summary.new > 0
             && plan.summary.deleted > 0
         {
-            // A mirror needs its base only to tell a move from a delete and a new file.
             trees.base = self.state.load_base(pair)?;
             if !trees.base.is_empty() {
                 plan = make_plan(&self.inputs(&trees));
@@ -164,6 +169,28 @@ impl Run<'_> {
         self.sink.event(Event::Planned(plan.summary));
         let problems = inputs.left.problems.iter().chain(&inputs.right.problems).chain(&plan.problems);
         problems.for_each(|problem| self.sink.event(Event::Problem(problem.clone())));
+    }
+
+    /// A mirror's root looks like the source's, as far as that is allowed: the root was chosen by the user, and is often
+    /// a mount point that belongs to somebody else.
+    async fn dress_root(&self, left: &Tree) -> Option<()> {
+        let (store, traits) = (self.store(Side::Right), self.store(Side::Left).capabilities().traits);
+        let now = store.stat(&RelPath::root()).await.ok().flatten()?;
+        let mut meta = now.meta;
+        let like = left.meta(NodeId::ROOT);
+        if traits.modes {
+            meta.mode = like.mode;
+        }
+        if traits.mtime_precision > 0 {
+            meta.mtime = like.mtime;
+        }
+        if traits.owners {
+            (meta.uid, meta.gid) = (like.uid, like.gid);
+        }
+        if meta != now.meta {
+            store.set_meta(&RelPath::root(), &meta, Precondition::None).await.ok()?;
+        }
+        Some(())
     }
 
     async fn remember(&self, pair: &Pair, files: [u64; 2]) -> Result<(), RunError> {
@@ -215,4 +242,16 @@ impl Run<'_> {
         let dir = self.options.trash.as_ref()?;
         Some(format!("{}/{dir}/{}", self.stores[1].location().trim_end_matches('/'), self.id.as_str()))
     }
+}
+
+/// Plans, with a stack for trees of any depth.
+fn make_plan(inputs: &Inputs<'_>) -> Plan {
+    thread::scope(|scope| {
+        let planner = thread::Builder::new().stack_size(plan::STACK);
+        match planner.spawn_scoped(scope, || plan::plan(inputs)) {
+            Ok(planning) => planning.join().expect("planning does not panic"),
+            // No thread to be had: this one's stack does for all but the strangest trees.
+            Err(_) => plan::plan(inputs),
+        }
+    })
 }

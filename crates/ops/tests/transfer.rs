@@ -214,7 +214,7 @@ fn a_time_or_mode_of_zero_settles_too() {
     pair.run();
     for path in ["d/a", "d"] {
         let path = pair.src().join(path);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         fs::File::open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     }
     pair.run();
@@ -236,7 +236,7 @@ fn extended_attributes_follow_on_files_and_folders() {
         rustix::fs::setxattr(path, name, value.as_bytes(), rustix::fs::XattrFlags::empty()).unwrap();
     };
     let get = |path: &str, name: &str| {
-        let mut value = vec![0; 100];
+        let mut value = [0; 100];
         let found = rustix::fs::getxattr(pair.dst().join(path), name, &mut value[..]).ok()?;
         Some(String::from_utf8(value[..found].to_vec()).unwrap())
     };

@@ -327,7 +327,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Renames; nothing may stand at `to`. Missing directories above `to` are an error.
+    /// Renames; nothing may stand at `to`, unless it is the entry itself under another spelling of its name, on a store
+    /// that folds names. Missing directories above `to` are an error.
     async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written>;
 
     /// Sets metadata of an entry whose content stays, as far as the store keeps it. Every field is meant: who wants

@@ -177,16 +177,20 @@ fn several_names_of_one_file() {
 
 #[test]
 fn what_lies_too_deep_is_left_alone() {
-    let (mut deep, mut path) = (String::new(), String::from("a"));
-    for _ in 0..1_500 {
-        deep += &format!("{path}/ ");
-        path += "/a";
+    fn look() {
+        let (mut deep, mut path) = (String::new(), String::from("a"));
+        for _ in 0..4_100 {
+            deep += &format!("{path}/ ");
+            path += "/a";
+        }
+        for policy in [MIRROR, BOTH] {
+            assert_eq!(case("", &deep, "").look(policy, |_, plan| plan.problems.len()), 1);
+            assert_eq!(case("a/ a/a/", "", &deep).look(policy, |_, plan| plan.problems.len()), 1);
+        }
+        assert_eq!(case("", "a=1", &deep).actions(MIRROR), NOTHING);
     }
-    for policy in [MIRROR, BOTH] {
-        assert_eq!(case("", &deep, "").look(policy, |_, plan| plan.problems.len()), 1);
-        assert_eq!(case("a/ a/a/", "", &deep).look(policy, |_, plan| plan.problems.len()), 1);
-    }
-    assert_eq!(case("", "a=1", &deep).actions(MIRROR), NOTHING);
+    let planner = std::thread::Builder::new().stack_size(sitta_tree::plan::STACK);
+    planner.spawn(look).expect("a thread").join().expect("the stack is deep enough");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::preview::{removes_dir, tree};
 pub(super) enum Stage {
     /// New things and new versions; many at once.
     Write,
+    /// Further names of files that stand by now; many at once.
+    Link,
     /// Renames; one after another.
     Move,
     /// Files and links go; many at once.
@@ -25,7 +27,8 @@ pub(super) enum Stage {
 impl Stage {
     pub fn of(inputs: &Inputs<'_>, action: &Action) -> Self {
         match action.op {
-            Op::MakeDir { .. } | Op::Write { .. } | Op::WriteAt { .. } | Op::Link { .. } => Self::Write,
+            Op::MakeDir { .. } | Op::Write { .. } | Op::WriteAt { .. } => Self::Write,
+            Op::Link { .. } => Self::Link,
             Op::Move { .. } => Self::Move,
             Op::Remove if removes_dir(tree(inputs, action.side), action) => Self::RemoveDir,
             Op::Remove => Self::Remove,

@@ -1,6 +1,6 @@
 //! From an action of the plan to a change that a store can make.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, Store, What, Write};
@@ -24,6 +24,8 @@ pub(super) struct Prepared {
     pub temp: Option<RelPath>,
     /// The version that stands there now.
     pub before: Option<Fingerprint>,
+    /// A rename's old path and the version there.
+    pub from: Option<(RelPath, Fingerprint)>,
     /// Where that version goes.
     pub trash: Option<RelPath>,
     /// The version on the other side that the path agrees with afterwards.
@@ -32,23 +34,50 @@ pub(super) struct Prepared {
     pub bytes: u64,
 }
 
-/// Which actions are referred to by later ones: only their results are remembered.
-pub(super) fn referenced(plan: &Plan) -> HashSet<u32> {
-    let after = plan.actions.iter().filter_map(|action| match action.expect {
-        Expect::After(index) => Some(index),
-        Expect::Absent | Expect::Seen(_) => None,
-    });
-    let copied = plan.actions.iter().filter_map(|action| match action.op {
-        Op::WriteAt { place, .. } => maker(plan, action.side.other(), place),
-        _ => None,
-    });
-    after.chain(copied).collect()
+/// What later actions build upon.
+#[derive(Default)]
+pub(super) struct References {
+    /// The action that leaves something at a place of a side, for the places that others take it from.
+    makers: HashMap<(Side, Place), u32>,
+    /// What the actions that are referred to have left behind; none until they are done.
+    results: HashMap<u32, Option<Left>>,
 }
 
-/// The action that leaves something at `place` of `side`.
-fn maker(plan: &Plan, side: Side, place: Place) -> Option<u32> {
-    let found = plan.actions.iter().position(|a| a.side == side && a.at == place && a.op != Op::Remove)?;
-    u32::try_from(found).ok()
+impl References {
+    pub fn new(plan: &Plan) -> Self {
+        let taken_from = |action: &Action| match action.op {
+            Op::WriteAt { place, .. } => Some((action.side.other(), place)),
+            Op::Link { of } => Some((action.side, of)),
+            _ => None,
+        };
+        let wanted: HashSet<(Side, Place)> = plan.actions.iter().filter_map(taken_from).collect();
+        let mut references = Self::default();
+        for (index, action) in (0..).zip(&plan.actions) {
+            if let Expect::After(earlier) = action.expect {
+                references.results.insert(earlier, None);
+            }
+            if action.op != Op::Remove && wanted.contains(&(action.side, action.at)) {
+                references.makers.insert((action.side, action.at), index);
+                references.results.insert(index, None);
+            }
+        }
+        references
+    }
+
+    /// Notes what an action has left behind, if that matters to others.
+    pub fn note(&mut self, index: u32, left: Left) {
+        self.results.entry(index).and_modify(|result| *result = Some(left));
+    }
+
+    /// What an action has left behind; none if it is not done.
+    fn result(&self, index: u32) -> Option<Left> {
+        self.results.get(&index).copied().flatten()
+    }
+
+    /// What the action that makes a place has left there; the outer none if no action does.
+    fn made(&self, side: Side, place: Place) -> Option<Option<Left>> {
+        self.makers.get(&(side, place)).map(|maker| self.result(*maker))
+    }
 }
 
 impl Executor<'_> {
@@ -65,7 +94,7 @@ impl Executor<'_> {
         let before = match action.expect {
             Expect::Absent => None,
             Expect::Seen(id) => Some(own.fingerprint(id)),
-            Expect::After(index) => match self.left.get(&index).copied().flatten() {
+            Expect::After(index) => match self.references.result(index) {
                 Some(Left::Version(version)) => version,
                 _ => return Err(problem(ProblemKind::Other, "not done: what comes before it failed")),
             },
@@ -77,6 +106,7 @@ impl Executor<'_> {
             change: None,
             temp: None,
             before,
+            from: None,
             trash: None,
             other: None,
             bytes: 0,
@@ -98,8 +128,7 @@ impl Executor<'_> {
                 self.write_like(&mut item, &other.entry(from), source, version, expect);
             }
             Op::WriteAt { place, from } => {
-                let made =
-                    maker(self.plan, action.side.other(), place).and_then(|maker| self.left.get(&maker).copied());
+                let made = self.references.made(action.side.other(), place);
                 let Some(Some(Left::Version(Some(version)))) = made else {
                     return Err(problem(ProblemKind::Other, "not sent: the copy to be sent was not made"));
                 };
@@ -107,6 +136,10 @@ impl Executor<'_> {
                 self.write_like(&mut item, &other.entry(from), source, version, expect);
             }
             Op::Link { of } => {
+                if self.references.made(action.side, of).is_some_and(|made| !matches!(made, Some(Left::Version(_))))
+                {
+                    return Err(problem(ProblemKind::Other, "not linked: the file it shares was not written"));
+                }
                 let like = match action.at {
                     Place::Left(id) if action.side == Side::Right => Some(id),
                     Place::Right(id) if action.side == Side::Left => Some(id),
@@ -129,9 +162,9 @@ impl Executor<'_> {
             }
             Op::Move { from, like } => {
                 item.other = like.map(|id| other.fingerprint(id));
-                item.before = Some(own.fingerprint(from));
-                let expect = Precondition::Version(own.fingerprint(from));
-                item.change = Some(Change::Rename { from: own.path(from), to: path, expect });
+                let (old, version) = (own.path(from), own.fingerprint(from));
+                item.from = Some((old.clone(), version));
+                item.change = Some(Change::Rename { from: old, to: path, expect: Precondition::Version(version) });
             }
             Op::Remove => {
                 if !removes_dir(own, action) {
@@ -217,7 +250,20 @@ impl Executor<'_> {
         let (Expect::Seen(id), own) = (action.expect, tree(self.inputs, action.side)) else { return Ok(()) };
         let kept = self.plan.path(self.inputs, place);
         let there = self.run.store(side).stat(&kept).await;
-        let same = |entry: &Entry| entry.kind == own.kind(id) && entry.size == own.size(id);
+        let seen = match (side, place) {
+            (Side::Left, Place::Left(id)) | (Side::Right, Place::Right(id)) => Some(id),
+            _ => None,
+        };
+        // The version that was scanned there, or what a copy of this one looks like.
+        let same = |entry: &Entry| match seen {
+            Some(id) => entry.fingerprint() == tree(self.inputs, side).fingerprint(id),
+            None => {
+                let precision = self.traits(side).mtime_precision.max(self.traits(action.side).mtime_precision);
+                entry.kind == own.kind(id)
+                    && entry.size == own.size(id)
+                    && entry.meta.mtime.same_within(own.mtime(id), precision)
+            }
+        };
         match there {
             Ok(Some(entry)) if same(&entry) => Ok(()),
             _ => Err(Problem::new(

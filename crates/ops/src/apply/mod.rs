@@ -13,7 +13,7 @@ use sitta_tree::{Action, Fingerprint, Inputs, Op, Plan, Problem, ProblemKind, Re
 use tokio::task::JoinSet;
 
 use self::batch::{Group, groups};
-use self::change::{Prepared, referenced};
+use self::change::{Prepared, References};
 use self::settle::Settler;
 pub(crate) use self::tally::Tally;
 use crate::RunError;
@@ -41,8 +41,7 @@ pub(crate) struct Executor<'a> {
     plan: &'a Plan,
     settler: Settler<'a>,
     tally: Tally,
-    /// What actions that later ones refer to have left behind.
-    left: std::collections::HashMap<u32, Option<Left>>,
+    references: References,
     /// Directories being made by batches in flight.
     making: HashSet<(Side, RelPath)>,
     /// Directories that could not be made: nothing can go into them.
@@ -66,7 +65,7 @@ impl<'a> Executor<'a> {
             plan,
             settler: Settler::new(run, pair, inputs),
             tally: Tally::default(),
-            left: referenced(plan).into_iter().map(|index| (index, None)).collect(),
+            references: References::new(plan),
             making: HashSet::new(),
             unmade: HashSet::new(),
             full: [false; 2],
@@ -75,7 +74,7 @@ impl<'a> Executor<'a> {
 
     /// Carries out the plan, or as much of it as can be; fails only if the state does.
     pub async fn run(mut self) -> Result<Tally, RunError> {
-        self.settler.agree(self.plan);
+        self.settler.agree(self.plan).await?;
         for group in groups(self.inputs, &self.plan.actions) {
             if self.run.flow.is_cancelled() {
                 break;
@@ -216,7 +215,7 @@ impl<'a> Executor<'a> {
 
     fn done(&mut self, item: &Prepared, action: &Action, written: Option<Written>) {
         let version = written.as_ref().map(|w| w.entry.fingerprint());
-        self.left.entry(item.index).and_modify(|left| *left = Some(Left::Version(version)));
+        self.references.note(item.index, Left::Version(version));
         self.tally.trashed |= item.trash.is_some();
         self.settler.done(item, action, written.as_ref());
         if let Some(step) = preview::step(self.inputs, self.plan, action) {
@@ -227,7 +226,7 @@ impl<'a> Executor<'a> {
 
     fn failed(&mut self, item: &Prepared, action: &Action, error: &Error) {
         if error.kind == ErrorKind::Cancelled {
-            self.left.entry(item.index).and_modify(|left| *left = Some(Left::Failed));
+            self.references.note(item.index, Left::Failed);
             return;
         }
         if error.kind == ErrorKind::Full {
@@ -249,7 +248,7 @@ impl<'a> Executor<'a> {
 
     /// Notes that an action was not done, and why.
     fn fail(&mut self, index: u32, problem: Problem) {
-        self.left.entry(index).and_modify(|left| *left = Some(Left::Failed));
+        self.references.note(index, Left::Failed);
         self.run.sink.event(Event::Problem(problem.clone()));
         self.tally.problems.push(problem);
     }

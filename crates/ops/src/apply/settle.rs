@@ -2,14 +2,16 @@
 //! its outcome recorded in the base. Otherwise a power cut could leave a base that vouches for bytes which never
 //! reached the disk.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sitta_store::Written;
-use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Plan, Side};
+use sitta_store::{Store, Written};
+use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Outcome, Plan, Policy, Side};
 use tokio::task::JoinHandle;
 
 use super::change::Prepared;
 use crate::RunError;
+use crate::event::Event;
 use crate::preview::tree;
 use crate::state::{BaseChange, Intent, Pair};
 use crate::transfer::Run;
@@ -38,9 +40,13 @@ impl<'a> Settler<'a> {
         Self { run, pair, inputs, landed: Batch::default(), syncing: None, last: Instant::now() }
     }
 
-    /// Takes up what both sides agree on already.
-    pub fn agree(&mut self, plan: &Plan) {
+    /// Records what the scans have shown, before anything is done: a base that still claims what is gone, or lacks what
+    /// both sides hold, would mislead the run after a crash in this one.
+    pub async fn agree(&mut self, plan: &Plan) -> Result<(), RunError> {
         let inputs = self.inputs;
+        for id in &plan.gone {
+            self.landed.changes.push((inputs.base.tree().path(*id), None));
+        }
         for (left, right) in &plan.agreed {
             let agreed = agreed(
                 inputs,
@@ -52,9 +58,17 @@ impl<'a> Settler<'a> {
             );
             self.landed.changes.push((inputs.left.path(*left), Some(agreed)));
         }
-        for id in &plan.gone {
-            self.landed.changes.push((inputs.base.tree().path(*id), None));
+        for conflict in plan.conflicts.iter().filter(|conflict| conflict.outcome == Outcome::Left) {
+            if let (Some(left), Some(right)) = (conflict.left, conflict.right) {
+                let (own, other) = (inputs.right.fingerprint(right), inputs.left.fingerprint(left));
+                let conflicted = Agreed { conflicted: true, ..agreed(inputs, Side::Right, left, own, None, other) };
+                self.landed.changes.push((conflict.path.clone(), Some(conflicted)));
+            }
         }
+        if !self.landed.changes.is_empty() {
+            self.sync().await?;
+        }
+        self.record()
     }
 
     /// Writes down what is about to be done; none if nothing of it needs to be.
@@ -62,13 +76,23 @@ impl<'a> Settler<'a> {
         let intents: Vec<Intent> = items
             .iter()
             .filter(|item| !matches!(item.change, Some(sitta_store::Change::SetMeta { .. })))
-            .map(|item| Intent {
-                side: item.side,
-                path: item.path.clone(),
-                temp: item.temp.clone(),
-                before: item.before,
-                trash: item.trash.clone(),
+            .flat_map(|item| {
+                let intent = Intent {
+                    side: item.side,
+                    path: item.path.clone(),
+                    temp: item.temp.clone(),
+                    before: item.before,
+                    trash: item.trash.clone(),
+                };
+                // A rename is begun at both its paths.
+                let from = item.from.as_ref().map(|(path, version)| Intent {
+                    path: path.clone(),
+                    before: Some(*version),
+                    ..intent.clone()
+                });
+                [Some(intent), from]
             })
+            .flatten()
             .collect();
         if intents.is_empty() {
             return Ok(None);
@@ -83,9 +107,7 @@ impl<'a> Settler<'a> {
             Op::MakeDir { like } | Op::SetMeta { like } => Some(like),
             Op::Write { from } | Op::WriteAt { from, .. } => Some(from),
             Op::Move { from, like } => {
-                if like.is_some() {
-                    self.landed.changes.push((tree(inputs, action.side).path(from), None));
-                }
+                self.landed.changes.push((tree(inputs, action.side).path(from), None));
                 like
             }
             Op::Link { .. } => linked(action),
@@ -114,13 +136,12 @@ impl<'a> Settler<'a> {
         }
         if self.syncing.is_none() && self.last.elapsed() >= EVERY && !self.landed.intents.is_empty() {
             let batch = std::mem::take(&mut self.landed);
-            let stores = self.run.stores.clone();
-            let both = self.run.options.verb() == "sync";
+            let stores = changed_stores(self.run).to_vec();
             let sync = tokio::spawn(async move {
-                if both {
-                    stores[0].sync().await?;
+                for store in stores {
+                    store.sync().await?;
                 }
-                stores[1].sync().await
+                Ok(())
             });
             self.syncing = Some((batch, sync));
         }
@@ -138,12 +159,30 @@ impl<'a> Settler<'a> {
     pub async fn settle(&mut self) -> Result<(), RunError> {
         self.finish_sync().await?;
         if !self.landed.intents.is_empty() {
-            for store in &self.run.stores[usize::from(self.run.options.verb() != "sync")..] {
-                store.sync().await?;
-            }
+            self.run.sink.event(Event::Syncing);
+            self.sync().await?;
         }
+        self.record()
+    }
+
+    async fn sync(&self) -> Result<(), RunError> {
+        for store in changed_stores(self.run) {
+            store.sync().await?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> Result<(), RunError> {
         let batch = std::mem::take(&mut self.landed);
         self.run.state.settle(self.pair, &batch.changes, &batch.intents)
+    }
+}
+
+/// The stores that a run changes: of one-way verbs the right one only.
+fn changed_stores<'r>(run: &'r Run<'_>) -> &'r [Arc<dyn Store>] {
+    match run.options.policy {
+        Policy::Sync(_) => &run.stores,
+        Policy::Copy { .. } | Policy::Mirror => &run.stores[1..],
     }
 }
 

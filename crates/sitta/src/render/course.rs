@@ -24,6 +24,8 @@ pub struct Course {
     pub sending_since: Option<Instant>,
     /// What is being sent.
     pub moving: Option<RelPath>,
+    /// All is in place and is being made safe from a power cut.
+    pub syncing: bool,
     /// Files and links done, of whichever sort.
     pub done: u64,
     pub overwritten: u64,
@@ -47,6 +49,7 @@ impl Course {
                 self.sending_since = Some(Instant::now());
             }
             Event::Sending { path, .. } => self.moving = Some(path.clone()),
+            Event::Syncing => self.syncing = true,
             Event::Would(step) => self.would.push(step.clone()),
             Event::Done(step) => self.count(step.what),
             _ => {}

@@ -63,6 +63,7 @@ impl Sink for Json {
             Event::Would(step) => self::step("would", step),
             Event::Sending { path, size } => with_path(json!({"event": "sending", "bytes": size}), "path", path),
             Event::Done(step) => self::step("done", step),
+            Event::Syncing => json!({"event": "syncing"}),
             Event::Problem(problem) => {
                 let mut object = problem_value(problem);
                 object["event"] = "problem".into();

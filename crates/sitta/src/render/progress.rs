@@ -81,6 +81,9 @@ fn line(course: &Course, flow: &Flow, rate: &mut Rate, console: &Console, width:
         let seen = units::counted(flow.entries(), "entry", "entries");
         return format!("{}{seen}", console.style.head("Scanning"));
     };
+    if course.syncing {
+        return format!("{}waiting for the disk to have it all", console.style.head("Syncing"));
+    }
     let since = course.sending_since.unwrap_or_else(Instant::now);
     let bytes = flow.bytes().saturating_sub(course.flowed_before).min(plan.bytes);
     let speed = rate.update(Instant::now(), bytes);

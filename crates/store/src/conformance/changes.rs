@@ -1,5 +1,7 @@
 //! Removing, renaming, and many changes in order.
 
+use sitta_tree::RelPath;
+
 use super::tools::*;
 use crate::{Change, Displaced, ErrorKind, Precondition, TEMP_PREFIX, What, Write};
 
@@ -92,4 +94,12 @@ pub(super) async fn sync_works(store: Subject) {
     put(&store, "f", "x").await;
     store.sync().await.unwrap();
     assert_eq!(get(&store, "f").await.unwrap(), b"x");
+}
+
+pub(super) async fn rename_respells(store: Subject) {
+    put(&store, "name", "x").await;
+    let renamed = store.rename(&path("name"), &path("Name"), Precondition::None).await;
+    renamed.expect("another spelling of its own name is free, whether the store folds names or not");
+    let names: Vec<_> = store.list(&RelPath::root()).await.unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [Box::from(*b"Name")]);
 }

@@ -129,6 +129,7 @@ fn changing() -> Vec<Check> {
         check!(changes::rename_directories, |c| c.rename && c.traits.dirs),
         check!(changes::remove_temp_takes_a_tree),
         check!(changes::apply_keeps_the_order),
+        check!(changes::rename_respells, |c| c.rename),
         check!(changes::sync_works),
         check!(batches::a_tree_at_once),
         check!(batches::failures_stop_nobody_else),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use sitta_tree::{Entry, Kind, Meta, RelPath};
+use sitta_tree::{Entry, Kind, Meta, RelPath, fold_key};
 
 use super::dirs::Dirs;
 use super::errno::Fail;
@@ -132,7 +132,22 @@ pub(super) fn rename(inner: &Inner, from: &RelPath, to: &RelPath, expect: &Preco
         let (to_dir, to_name) = dirs.parent(to)?;
         let (at, new) = (Spot { dir: &dir, name }, Spot { dir: &to_dir, name: to_name });
         let is_dir = old.kind == Kind::Dir;
-        move_new(inner, &at, &new, is_dir)?;
+        // A file system that folds names takes the new spelling for taken.
+        let respelled = inner.capabilities.traits.folds_names
+            && from != to
+            && from.parent() == to.parent()
+            && fold_key(name) == fold_key(to_name);
+        if respelled {
+            let aside = inner.learned.temps.next();
+            let aside = Spot { dir: &dir, name: aside.as_bytes() };
+            move_new(inner, &at, &aside, is_dir)?;
+            if let Err(fail) = move_new(inner, &aside, &new, is_dir) {
+                move_new(inner, &aside, &at, is_dir)?;
+                return Err(fail);
+            }
+        } else {
+            move_new(inner, &at, &new, is_dir)?;
+        }
         match entry_at(facts, &*to_dir, to_name)? {
             Some(now) if now.kind == old.kind && same_bytes(&now, &old.fingerprint()) => Ok(now),
             _ => {

@@ -259,11 +259,11 @@ impl State {
     pub fn rename(&mut self, from: &RelPath, to: &RelPath, expect: &Precondition) -> Result<Entry, Refused> {
         let old = self.expected(from, expect)?;
         self.parent_dir(to)?;
-        if self.node(to).is_some() {
+        if self.node(to).is_some() && (to == from || self.key(to) != self.key(from)) {
             return Err((ErrorKind::Changed, "something stands there already"));
         }
         let (from, moved) = (self.key(from), to.clone());
-        if self.key(to).is_within(&from) {
+        if self.key(to) != from && self.key(to).is_within(&from) {
             return Err((ErrorKind::Unsupported, "into itself"));
         }
         let paths: Vec<_> = self.nodes.keys().filter(|path| path.is_within(&from)).cloned().collect();

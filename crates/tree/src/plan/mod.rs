@@ -16,7 +16,7 @@ mod two_way;
 mod walk;
 
 pub use fields::MetaFields;
-pub use walk::plan;
+pub use walk::{STACK, plan};
 
 use crate::{Base, NodeId, Problem, RelPath, Tree};
 

@@ -11,7 +11,7 @@ use crate::{Kind, NodeId, Problem, ProblemKind, RelPath};
 
 /// Decides what becomes of both sides.
 ///
-/// If [`Plan::undecided`] is not empty, that is all there is: put the hashes of those files into the trees and plan
+/// Recursive: call it with [`STACK`] bytes of stack where trees may be of any depth. If [`Plan::undecided`] is not empty, that is all there is: put the hashes of those files into the trees and plan
 /// again.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut planner = Planner::new(*inputs);
@@ -29,7 +29,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
 }
 
 /// Directories deeper than this are left alone: the walk is recursive, and nobody but an attacker goes there.
-pub(super) const DEEPEST: u16 = 1_000;
+pub(super) const DEEPEST: u16 = 4_000;
+
+/// The stack that [`plan`] needs for the deepest trees it walks, in bytes. What an ordinary thread has is enough for
+/// some thousand levels.
+pub const STACK: usize = 32 << 20;
 
 pub(super) struct Planner<'a> {
     pub inputs: Inputs<'a>,
@@ -218,7 +222,7 @@ impl<'a> Planner<'a> {
         let side = if triple.left.is_some() { Side::Left } else { Side::Right };
         if let Some(id) = triple.on(side) {
             let path = self.tree(side).path(id);
-            self.problem(path, ProblemKind::Unsupported, "lies below more than 1,000 directories");
+            self.problem(path, ProblemKind::Unsupported, "lies below more than 4,000 directories");
         }
     }
 
