@@ -123,7 +123,7 @@ impl Run<'_> {
         let held = guards::deletes(self, &inputs, &mut plan);
         self.tell_plan(&inputs, &plan);
         let tally = Executor::new(self, &pair, &inputs, &plan).run().await?;
-        if self.options.policy == Policy::Mirror {
+        if self.options.policy == Policy::Mirror && tally.problems.is_empty() {
             self.dress_root(&trees.left).await;
         }
         let files = [Side::Left, Side::Right].map(|side| tally.files_after(side, files[side as usize]));

@@ -93,6 +93,8 @@ impl Executor<'_> {
         }
         let before = match action.expect {
             Expect::Absent => None,
+            // What is done to one of a file's names moves the change time that all of them show.
+            Expect::Seen(id) if own.is_linked(id) => Some(Fingerprint { change: 0, ..own.fingerprint(id) }),
             Expect::Seen(id) => Some(own.fingerprint(id)),
             Expect::After(index) => match self.references.result(index) {
                 Some(Left::Version(version)) => version,

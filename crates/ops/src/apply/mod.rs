@@ -8,8 +8,8 @@ mod tally;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sitta_store::{Capabilities, Error, ErrorKind, Store, Written};
-use sitta_tree::{Action, Fingerprint, Inputs, Op, Plan, Problem, ProblemKind, RelPath, Side};
+use sitta_store::{Capabilities, Change, Error, ErrorKind, Precondition, Store, Written};
+use sitta_tree::{Action, Fingerprint, Inputs, Kind, Meta, Op, Plan, Problem, ProblemKind, RelPath, Side};
 use tokio::task::JoinSet;
 
 use self::batch::{Group, groups};
@@ -46,6 +46,8 @@ pub(crate) struct Executor<'a> {
     making: HashSet<(Side, RelPath)>,
     /// Directories that could not be made: nothing can go into them.
     unmade: HashSet<(Side, RelPath)>,
+    /// The directory that was last seen to be writable.
+    opened: Option<(Side, RelPath)>,
     /// Sides that have no space left.
     full: [bool; 2],
 }
@@ -68,6 +70,7 @@ impl<'a> Executor<'a> {
             references: References::new(plan),
             making: HashSet::new(),
             unmade: HashSet::new(),
+            opened: None,
             full: [false; 2],
         }
     }
@@ -98,6 +101,7 @@ impl<'a> Executor<'a> {
             let (mut batch, taken) = self.next_batch(rest, &capabilities);
             rest = &rest[taken..];
             self.drop_unkept(&mut batch).await;
+            self.open_dirs(&batch, &store).await;
             while flights.len() >= in_flight || self.waits_for_dirs(&batch) {
                 let Some(landed) = flights.join_next().await else { break };
                 self.land(landed.expect("a store does not panic")).await?;
@@ -135,6 +139,31 @@ impl<'a> Executor<'a> {
             }
         }
         (batch, taken)
+    }
+
+    /// Directories that their owner may not write to are made writable while the run works in them. The plan ends with
+    /// giving every directory it has changed its permissions.
+    async fn open_dirs(&mut self, batch: &[Prepared], store: &Arc<dyn Store>) {
+        if !store.capabilities().traits.modes {
+            return;
+        }
+        for item in batch {
+            let works_inside = !matches!(item.change, Some(Change::SetMeta { .. }));
+            // The root is the user's own: closed, it says that nothing is wanted here.
+            let Some(dir) = item.path.parent().filter(|dir| works_inside && !dir.is_root()) else { continue };
+            if self.opened.as_ref() == Some(&(item.side, dir.clone())) {
+                continue;
+            }
+            let own = preview::tree(self.inputs, item.side);
+            let closed =
+                own.find(&dir).filter(|id| own.kind(*id) == Kind::Dir && own.meta(*id).mode & 0o300 != 0o300);
+            if let Some(id) = closed {
+                let meta = Meta { mode: own.meta(id).mode | 0o700, ..own.meta(id) };
+                // If that is refused, so is what was to be done there, and says why.
+                let _ = store.set_meta(&dir, &meta, Precondition::Version(own.fingerprint(id))).await;
+            }
+            self.opened = Some((item.side, dir));
+        }
     }
 
     /// Takes out what would destroy content whose other copy is not in place.

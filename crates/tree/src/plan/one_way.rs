@@ -59,9 +59,13 @@ impl Planner<'_> {
     /// Same content: the metadata follows the source.
     #[inline]
     fn follow_meta(&mut self, base: Option<NodeId>, l: NodeId, r: NodeId) -> Option<Slot> {
-        let is_file = self.inputs.left.kind(l) == Kind::File;
+        let mut differing = self.differing(l, r);
+        if self.inputs.left.kind(l) == Kind::Symlink {
+            // Permissions and attributes of links mean nothing, or are the system's.
+            differing = differing.without(MetaFields::MODE).without(MetaFields::XATTRS);
+        }
         let keep = self.inputs.policy == Policy::Copy { existing: Existing::Keep };
-        if is_file && !keep && !self.differing(l, r).is_empty() {
+        if !keep && !differing.is_empty() {
             self.plan.summary.unchanged -= 1;
             return Some(self.set_meta(Side::Right, r, l));
         }
