@@ -12,7 +12,7 @@ use crate::transfer::Run;
 
 /// Refuses a pair of which one side lies inside the other: it would copy itself into itself.
 pub(crate) fn not_nested(left: &dyn Store, right: &dyn Store) -> Result<(), RunError> {
-    let (Some(l), Some(r)) = (left.as_local(), right.as_local()) else { return Ok(()) };
+    let (Some(l), Some(r)) = (left.behind(), right.behind()) else { return Ok(()) };
     let nested = |inner: &dyn Store, outer: &dyn Store| RunError::Nested {
         inner: inner.location().to_owned(),
         outer: outer.location().to_owned(),

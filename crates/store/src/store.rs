@@ -354,6 +354,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn as_local(&self) -> Option<&LocalStore> {
         None
     }
+
+    /// The local folder behind this store, whatever stands in between: to tell whether two stores overlap, not to
+    /// reach round what stands in between.
+    fn behind(&self) -> Option<&LocalStore> {
+        self.as_local()
+    }
 }
 
 /// The plain way to fulfil [`Store::apply`]: writes that stand together as one batch, everything else one by one.

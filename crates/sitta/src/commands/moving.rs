@@ -44,9 +44,9 @@ struct Job {
 fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome<Job> {
     let source = open(context, &args.source)?;
     let destination = open(context, &args.destination)?;
-    let (source, destination) = match args.limit_rate {
-        Some(rate) => limited(source, destination, rate)?,
-        None => (source, destination),
+    let destination = match args.limit_rate {
+        Some(rate) => limited(destination, rate),
+        None => destination,
     };
     let trash = args.trash.as_deref().map_or(Ok(None), trash)?;
     let mut filter = rules(&args.rules.0)?;
@@ -77,18 +77,10 @@ fn sides(source: &Opened, destination: &Opened) -> Sides {
     }
 }
 
-/// The same two, with at most `rate` bytes a second between them.
-fn limited(source: Opened, destination: Opened, rate: u64) -> Outcome<(Opened, Opened)> {
-    // The run cannot see through the limit that both are folders of this machine.
-    if let (Some(left), Some(right)) = (source.store.as_local(), destination.store.as_local())
-        && (left.is_inside(right) || right.is_inside(left))
-    {
-        let (inner, outer) = if left.is_inside(right) { (left, right) } else { (right, left) };
-        let [inner, outer] = [inner, outer].map(|store| store.path().display().to_string());
-        return Err(failure::run_error(&RunError::Nested { inner, outer }, "", &sides(&source, &destination)));
-    }
-    let store = Arc::new(Limited::new(destination.store, Bucket::new(rate)));
-    Ok((source, Opened { store, ..destination }))
+/// The same place, with at most `rate` bytes a second going there.
+fn limited(place: Opened, rate: u64) -> Opened {
+    let store = Arc::new(Limited::new(place.store, Bucket::new(rate)));
+    Opened { store, ..place }
 }
 
 /// `on`, `off`, or a directory at the destination.

@@ -9,6 +9,7 @@ use futures::stream::StreamExt;
 use sitta_tree::{Entry, Meta, RelPath, Tree};
 use tokio::time::Instant;
 
+use crate::local::LocalStore;
 use crate::{
     ByteStream, Capabilities, Displaced, Flow, Precondition, Result, ScanOptions, Source, Store, What, Write,
     Written,
@@ -145,6 +146,10 @@ impl Store for Limited {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn behind(&self) -> Option<&LocalStore> {
+        self.inner.behind()
     }
 }
 

@@ -88,6 +88,10 @@ impl Store for ReadOnly {
         self.inner.root_identity().await
     }
 
+    fn behind(&self) -> Option<&LocalStore> {
+        self.inner.behind()
+    }
+
     /// A source may be read inside the kernel; nothing is written through this.
     fn as_local(&self) -> Option<&LocalStore> {
         self.inner.as_local()

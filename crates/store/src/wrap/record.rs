@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use async_trait::async_trait;
 use sitta_tree::{Entry, Meta, RelPath, Tree};
 
+use crate::local::LocalStore;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Flow, Precondition, Result, ScanOptions, Store, Write, Written,
 };
@@ -160,5 +161,9 @@ impl Store for Recorded {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn behind(&self) -> Option<&LocalStore> {
+        self.inner.behind()
     }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures::stream::StreamExt;
 use sitta_tree::{Entry, Meta, RelPath, Tree};
 
+use crate::local::LocalStore;
 use crate::{
     ByteStream, Capabilities, Displaced, ErrorKind, Flow, Precondition, Result, ScanOptions, Store, Write, Written,
 };
@@ -178,6 +179,10 @@ impl Store for Retried {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn behind(&self) -> Option<&LocalStore> {
+        self.inner.behind()
     }
 }
 
