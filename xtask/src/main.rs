@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         "simulate" => simulate::run(&args),
         "accept" => accept::run(&args),
         "docs" => docs::run(&args),
+        measure::HELPER => measure::help(&args),
         "" | "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(())

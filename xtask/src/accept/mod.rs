@@ -149,8 +149,7 @@ impl Ground {
         let mut command = Command::new(&self.sitta);
         command.args(["mirror", "--json", "--max-delete", "100%"]).arg(from).arg(to);
         command.env("XDG_STATE_HOME", self.dir.join("state")).env("XDG_CONFIG_HOME", self.dir.join("config"));
-        command.stdout(fs::File::create(&log)?);
-        let (usage, status) = measure(&mut command)?;
+        let (usage, status) = measure(&command, fs::File::create(&log)?.into())?;
         let events = fs::read_to_string(&log)?;
         let last = events.lines().last().ok_or_else(|| format!("{what}: no report, {status}"))?;
         let done = Done { report: serde_json::from_str(last)?, code: status.code().unwrap_or(-1), usage };

@@ -1,7 +1,7 @@
 //! What is measured, and against whom.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::peers::command;
 use super::{Bench, Contender, data, table};
@@ -172,12 +172,12 @@ fn memory(bench: &Bench) -> Result {
     let to = bench.dir.join("wide-of");
     let mut rows = Vec::new();
     let entries = files + files / 100;
-    for (name, mut command) in [
+    for (name, command) in [
         ("nothing", bench.mirror(&empty, &bench.dir.join("empty-of"))),
         ("first mirror", bench.mirror(&tree, &to)),
         ("no change", bench.mirror(&tree, &to)),
     ] {
-        let (usage, status) = measure(&mut command)?;
+        let (usage, status) = measure(&command, Stdio::null())?;
         if !status.success() {
             return Err(format!("{command:?}: {status}").into());
         }

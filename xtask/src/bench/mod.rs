@@ -123,11 +123,10 @@ impl Bench {
         let mut samples = vec![Vec::new(); contenders.len()];
         for round in 0..=rounds {
             for (contender, samples) in contenders.iter().zip(&mut samples) {
-                let mut command = (contender.command)(round);
-                command.stdout(Stdio::null());
+                let command = (contender.command)(round);
                 // What the last one wrote shall not burden the next.
                 rustix::fs::sync();
-                let (usage, status) = measure(&mut command)?;
+                let (usage, status) = measure(&command, Stdio::null())?;
                 if !status.success() {
                     return Err(format!("{command:?}: {status}").into());
                 }
