@@ -7,7 +7,7 @@ use sitta_tree::{RelPath, Side};
 use crate::RunError;
 use crate::event::Event;
 use crate::scan::Scanned;
-use crate::state::{BaseChange, Intent, Pair};
+use crate::state::{Intent, Pair, Segment};
 use crate::transfer::Run;
 
 /// Resolves every intent that was never settled, before anything is looked at or planned: temporaries go, an old version
@@ -18,7 +18,7 @@ pub(crate) async fn resolve(run: &Run<'_>, pair: &Pair) -> Result<(), RunError> 
     if intents.is_empty() {
         return Ok(());
     }
-    let (mut temporaries, mut forgotten) = (0, Vec::<BaseChange>::new());
+    let (mut temporaries, mut forgotten) = (0, Segment::default());
     for intent in &intents {
         let store = &**run.store(intent.side);
         if clean(store, intent).await? {
@@ -26,10 +26,10 @@ pub(crate) async fn resolve(run: &Run<'_>, pair: &Pair) -> Result<(), RunError> 
         }
         let now = store.stat(&intent.path).await?.map(|entry| entry.fingerprint());
         if now != intent.before {
-            forgotten.push((intent.path.clone(), None));
+            forgotten.push(&intent.path, None);
         }
     }
-    run.state.settle(pair, &forgotten, &[])?;
+    run.state.settle(pair, forgotten, &[])?;
     run.state.clear_intents(pair)?;
     run.sink.event(Event::Recovered { temporaries });
     Ok(())

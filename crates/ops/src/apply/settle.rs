@@ -13,16 +13,17 @@ use super::change::Prepared;
 use crate::RunError;
 use crate::event::Event;
 use crate::preview::tree;
-use crate::state::{BaseChange, Intent, Pair};
+use crate::state::{Intent, Pair, Segment};
 use crate::transfer::Run;
 
-/// How much work a crash may leave to be looked at again.
+/// How much work a crash may leave to be looked at again, and how many bytes of records may wait.
 const EVERY: Duration = Duration::from_secs(5);
+const WAITING: usize = 4 << 20;
 
 /// What has landed but is not settled.
 #[derive(Default)]
 struct Batch {
-    changes: Vec<BaseChange>,
+    changes: Segment,
     intents: Vec<i64>,
 }
 
@@ -45,7 +46,7 @@ impl<'a> Settler<'a> {
     pub async fn agree(&mut self, plan: &Plan) -> Result<(), RunError> {
         let inputs = self.inputs;
         for id in &plan.gone {
-            self.landed.changes.push((inputs.base.tree().path(*id), None));
+            self.landed.changes.push(&inputs.base.tree().path(*id), None);
         }
         for (left, right) in &plan.agreed {
             let agreed = agreed(
@@ -56,13 +57,13 @@ impl<'a> Settler<'a> {
                 None,
                 inputs.left.fingerprint(*left),
             );
-            self.landed.changes.push((inputs.left.path(*left), Some(agreed)));
+            self.landed.changes.push(&inputs.left.path(*left), Some(&agreed));
         }
         for conflict in plan.conflicts.iter().filter(|conflict| conflict.outcome == Outcome::Left) {
             if let (Some(left), Some(right)) = (conflict.left, conflict.right) {
                 let (own, other) = (inputs.right.fingerprint(right), inputs.left.fingerprint(left));
                 let conflicted = Agreed { conflicted: true, ..agreed(inputs, Side::Right, left, own, None, other) };
-                self.landed.changes.push((conflict.path.clone(), Some(conflicted)));
+                self.landed.changes.push(&conflict.path.clone(), Some(&conflicted));
             }
         }
         if !self.landed.changes.is_empty() {
@@ -107,20 +108,20 @@ impl<'a> Settler<'a> {
             Op::MakeDir { like } | Op::SetMeta { like } => Some(like),
             Op::Write { from } | Op::WriteAt { from, .. } => Some(from),
             Op::Move { from, like } => {
-                self.landed.changes.push((tree(inputs, action.side).path(from), None));
+                self.landed.changes.push(&tree(inputs, action.side).path(from), None);
                 like
             }
             Op::Link { .. } => linked(action),
             // Both sides get it; the next run finds them equal.
             Op::MergeMeta { .. } => None,
             Op::Remove => {
-                self.landed.changes.push((item.path.clone(), None));
+                self.landed.changes.push(&item.path.clone(), None);
                 None
             }
         };
         if let (Some(like), Some(written), Some(other)) = (like, written, item.other) {
             let agreed = agreed(inputs, action.side, like, written.entry.fingerprint(), written.content, other);
-            self.landed.changes.push((item.path.clone(), Some(agreed)));
+            self.landed.changes.push(&item.path.clone(), Some(&agreed));
         }
     }
 
@@ -134,7 +135,8 @@ impl<'a> Settler<'a> {
         if self.syncing.as_ref().is_some_and(|(_, sync)| sync.is_finished()) {
             self.finish_sync().await?;
         }
-        if self.syncing.is_none() && self.last.elapsed() >= EVERY && !self.landed.intents.is_empty() {
+        let due = self.last.elapsed() >= EVERY || self.landed.changes.len() > WAITING;
+        if self.syncing.is_none() && due && !self.landed.intents.is_empty() {
             let batch = std::mem::take(&mut self.landed);
             let stores = changed_stores(self.run).to_vec();
             let sync = tokio::spawn(async move {
@@ -152,7 +154,7 @@ impl<'a> Settler<'a> {
         let Some((batch, sync)) = self.syncing.take() else { return Ok(()) };
         sync.await.expect("a sync does not panic")?;
         self.last = Instant::now();
-        self.run.state.settle(self.pair, &batch.changes, &batch.intents)
+        self.run.state.settle(self.pair, batch.changes, &batch.intents)
     }
 
     /// Settles all that has landed.
@@ -174,7 +176,7 @@ impl<'a> Settler<'a> {
 
     fn record(&mut self) -> Result<(), RunError> {
         let batch = std::mem::take(&mut self.landed);
-        self.run.state.settle(self.pair, &batch.changes, &batch.intents)
+        self.run.state.settle(self.pair, batch.changes, &batch.intents)
     }
 }
 

@@ -1,8 +1,6 @@
 //! The base of a pair, kept as segments: one sorted snapshot, then what each later batch changed. Loading is one pass
 //! over bytes, recording a batch is one row, and a snapshot is rewritten only after as much has changed as it holds.
 
-use std::collections::HashSet;
-
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use sitta_tree::{Agreed, Base, ContentHash, Kind, Meta, RelPath, Time};
@@ -10,9 +8,6 @@ use sitta_tree::{Agreed, Base, ContentHash, Kind, Meta, RelPath, Time};
 use super::journal::{StoredFingerprint, load_fingerprint, store_fingerprint};
 use super::{Pair, State};
 use crate::RunError;
-
-/// A path and what is agreed for it from now on; none if nothing is.
-pub type Change = (RelPath, Option<Agreed>);
 
 /// Fewer segments than this are not worth rewriting.
 const MANY_SEGMENTS: usize = 32;
@@ -78,46 +73,90 @@ impl<'a> StoredAgreed<'a> {
     }
 }
 
-/// A checksum, then the records one after another.
-fn encode<'r>(records: impl IntoIterator<Item = Stored<'r>>) -> Vec<u8> {
-    let mut blob = vec![0; CHECKSUM];
-    for record in records {
-        blob = postcard::to_extend(&record, blob).expect("a vector takes everything");
+/// What batches have changed in a base, in the form in which it is stored: a checksum, then the records one after
+/// another.
+#[derive(Debug)]
+pub struct Segment(Vec<u8>);
+
+impl Default for Segment {
+    fn default() -> Self {
+        Self(vec![0; CHECKSUM])
     }
-    let sum = blake3::hash(&blob[CHECKSUM..]);
-    blob[..CHECKSUM].copy_from_slice(&sum.as_bytes()[..CHECKSUM]);
-    blob
+}
+
+impl Segment {
+    /// From now on this is agreed for the path; none if nothing is.
+    pub fn push(&mut self, path: &RelPath, agreed: Option<&Agreed>) {
+        self.push_stored(&Stored { path: path.as_bytes(), agreed: agreed.map(StoredAgreed::new) });
+    }
+
+    fn push_stored(&mut self, record: &Stored<'_>) {
+        let bytes = std::mem::take(&mut self.0);
+        self.0 = postcard::to_extend(record, bytes).expect("a vector takes everything");
+    }
+
+    /// Whether it holds no records.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == CHECKSUM
+    }
+
+    /// Its size in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// With its checksum.
+    fn into_bytes(mut self) -> Vec<u8> {
+        let sum = blake3::hash(&self.0[CHECKSUM..]);
+        self.0[..CHECKSUM].copy_from_slice(&sum.as_bytes()[..CHECKSUM]);
+        self.0
+    }
+}
+
+/// Where a record stands: its path and all bytes from its beginning on.
+#[derive(Clone, Copy)]
+struct Found<'s> {
+    path: &'s [u8],
+    bytes: &'s [u8],
+}
+
+impl<'s> Found<'s> {
+    fn record(&self) -> Option<Stored<'s>> {
+        postcard::from_bytes(self.bytes).ok()
+    }
 }
 
 /// The records of a segment; none if it is damaged.
-fn decode(blob: &[u8]) -> Option<Vec<Stored<'_>>> {
-    let (sum, mut rest) = blob.split_at_checked(CHECKSUM)?;
+fn records(segment: &[u8]) -> Option<Vec<Found<'_>>> {
+    let (sum, mut rest) = segment.split_at_checked(CHECKSUM)?;
     if blake3::hash(rest).as_bytes()[..CHECKSUM] != *sum {
         return None;
     }
-    let mut records = Vec::new();
+    let mut found = Vec::new();
     while !rest.is_empty() {
-        let (record, tail) = postcard::take_from_bytes(rest).ok()?;
-        records.push(record);
+        let (record, tail): (Stored<'_>, _) = postcard::take_from_bytes(rest).ok()?;
+        found.push(Found { path: record.path, bytes: &rest[..rest.len() - tail.len()] });
         rest = tail;
     }
-    Some(records)
+    Some(found)
 }
 
-/// What all segments together say, sorted by path. A damaged segment makes the whole base worthless: what it dropped
-/// would come back as agreed.
-fn join(segments: &[Vec<u8>]) -> Option<Vec<(RelPath, Stored<'_>)>> {
-    let mut newest = Vec::new();
-    let mut seen = HashSet::new();
-    for blob in segments.iter().rev() {
-        for record in decode(blob)?.into_iter().rev() {
-            if seen.insert(record.path) && record.agreed.is_some() {
-                newest.push((RelPath::new(record.path).ok()?, record));
-            }
-        }
+/// What all segments together say: for each path the newest record, sorted as [`RelPath`] sorts. A damaged segment
+/// makes the whole base worthless: what it dropped would come back as agreed.
+fn join(segments: &[Vec<u8>]) -> Option<Vec<Found<'_>>> {
+    let mut all = Vec::new();
+    for segment in segments.iter().rev() {
+        let mut found = records(segment)?;
+        found.reverse();
+        all.append(&mut found);
     }
-    newest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    Some(newest)
+    fn parts<'s>(found: &Found<'s>) -> impl Iterator<Item = &'s [u8]> + use<'s> {
+        found.path.split(|b| *b == b'/')
+    }
+    // Stable: of one path's records the newest comes first, and stays.
+    all.sort_by(|a, b| parts(a).cmp(parts(b)));
+    all.dedup_by(|later, first| later.path == first.path);
+    Some(all)
 }
 
 impl State {
@@ -132,26 +171,23 @@ impl State {
     /// What both sides of the pair agreed on; empty if nothing was, or if what was remembered is damaged.
     pub fn load_base(&self, pair: &Pair) -> Result<Base, RunError> {
         let segments = self.segments(pair)?;
-        let records = join(&segments).unwrap_or_default();
-        let agreed = records.iter().filter_map(|(path, record)| {
-            Some((path.clone(), record.agreed.as_ref().and_then(StoredAgreed::load)?))
+        let agreed = join(&segments).unwrap_or_default().into_iter().filter_map(|found| {
+            let record = found.record()?;
+            Some((RelPath::new(record.path).ok()?, record.agreed?.load()?))
         });
         Ok(Base::from_sorted(agreed)?)
     }
 
     /// Records what batches have done, and that their intents are resolved: in one transaction, so that the base
     /// never lags behind what was done. The data must be safe from a power cut before.
-    pub fn settle(&self, pair: &Pair, changes: &[Change], intents: &[i64]) -> Result<(), RunError> {
+    pub fn settle(&self, pair: &Pair, changes: Segment, intents: &[i64]) -> Result<(), RunError> {
         if changes.is_empty() && intents.is_empty() {
             return Ok(());
         }
-        let blob = encode(changes.iter().map(|(path, agreed)| Stored {
-            path: path.as_bytes(),
-            agreed: agreed.as_ref().map(StoredAgreed::new),
-        }));
+        let records = (!changes.is_empty()).then(|| changes.into_bytes());
         self.write(|db| {
-            if !changes.is_empty() {
-                db.execute("INSERT INTO base (pair, records) VALUES (?, ?)", params![pair.id, blob])?;
+            if let Some(records) = &records {
+                db.execute("INSERT INTO base (pair, records) VALUES (?, ?)", params![pair.id, records])?;
             }
             let mut close = db.prepare_cached("DELETE FROM intent WHERE id = ?")?;
             intents.iter().try_for_each(|id| close.execute([id]).map(drop))
@@ -170,7 +206,14 @@ impl State {
             return Ok(());
         }
         let segments = self.segments(pair)?;
-        let blob = encode(join(&segments).unwrap_or_default().into_iter().map(|(_, record)| record));
+        let mut snapshot = Segment::default();
+        for record in join(&segments).unwrap_or_default().iter().filter_map(Found::record) {
+            if record.agreed.is_some() {
+                snapshot.push_stored(&record);
+            }
+        }
+        drop(segments);
+        let blob = snapshot.into_bytes();
         self.write(|db| {
             db.execute("DELETE FROM base WHERE pair = ?", [pair.id])?;
             db.execute("INSERT INTO base (pair, records) VALUES (?, ?)", params![pair.id, blob]).map(drop)

@@ -17,7 +17,7 @@ use std::sync::{Mutex, OnceLock};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-pub use base::Change as BaseChange;
+pub use base::Segment;
 pub use history::RunRecord;
 pub use journal::Intent;
 pub use pair::{Pair, RootSeen};

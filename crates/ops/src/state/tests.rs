@@ -2,7 +2,7 @@ use std::fs;
 
 use sitta_tree::{Agreed, ContentHash, Fingerprint, Kind, Meta, NodeId, RelPath, Side, Time};
 
-use super::{Intent, RootSeen, State};
+use super::{Intent, RootSeen, Segment, State};
 use crate::RunError;
 
 fn path(text: &str) -> RelPath {
@@ -20,6 +20,12 @@ fn agreed(size: u64) -> Agreed {
         right: fingerprint(2),
         conflicted: false,
     }
+}
+
+fn segment(changes: &[(RelPath, Option<Agreed>)]) -> Segment {
+    let mut segment = Segment::default();
+    changes.iter().for_each(|(path, agreed)| segment.push(path, agreed.as_ref()));
+    segment
 }
 
 fn opened() -> (tempfile::TempDir, State) {
@@ -40,10 +46,10 @@ fn reading_creates_nothing() {
 fn a_base_is_the_sum_of_its_segments() {
     let (_dir, state) = opened();
     let pair = state.begin_pair("/a", "/b").unwrap();
-    state.settle(&pair, &[(path("d/x"), Some(agreed(1))), (path("y"), Some(agreed(2)))], &[]).unwrap();
-    state.settle(&pair, &[(path("y"), None), (path("d/x"), Some(agreed(3)))], &[]).unwrap();
+    state.settle(&pair, segment(&[(path("d/x"), Some(agreed(1))), (path("y"), Some(agreed(2)))]), &[]).unwrap();
+    state.settle(&pair, segment(&[(path("y"), None), (path("d/x"), Some(agreed(3)))]), &[]).unwrap();
     let other = state.begin_pair("/a", "/c").unwrap();
-    state.settle(&other, &[(path("z"), Some(agreed(4)))], &[]).unwrap();
+    state.settle(&other, segment(&[(path("z"), Some(agreed(4)))]), &[]).unwrap();
     let base = state.load_base(&pair).unwrap();
     let x = base.tree().find(&path("d/x")).unwrap();
     assert_eq!(base.tree().find(&path("y")), None);
@@ -58,7 +64,7 @@ fn joining_segments_changes_nothing_but_their_number() {
     let (_dir, state) = opened();
     let pair = state.begin_pair("/a", "/b").unwrap();
     for n in 0..100 {
-        state.settle(&pair, &[(path(&format!("f{}", n % 40)), Some(agreed(n)))], &[]).unwrap();
+        state.settle(&pair, segment(&[(path(&format!("f{}", n % 40)), Some(agreed(n)))]), &[]).unwrap();
     }
     state.compact_base(&pair).unwrap();
     let segments = state.segments(&pair).unwrap();
@@ -72,8 +78,8 @@ fn joining_segments_changes_nothing_but_their_number() {
 fn a_damaged_segment_is_no_base_at_all() {
     let (_dir, state) = opened();
     let pair = state.begin_pair("/a", "/b").unwrap();
-    state.settle(&pair, &[(path("x"), Some(agreed(1)))], &[]).unwrap();
-    state.settle(&pair, &[(path("x"), None)], &[]).unwrap();
+    state.settle(&pair, segment(&[(path("x"), Some(agreed(1)))]), &[]).unwrap();
+    state.settle(&pair, segment(&[(path("x"), None)]), &[]).unwrap();
     state.write(|db| db.execute("UPDATE base SET records = zeroblob(40) WHERE id = 2", [])).unwrap();
     assert_eq!(state.load_base(&pair).unwrap().tree().children(NodeId::ROOT).len(), 0);
 }
@@ -91,7 +97,7 @@ fn intents_stay_until_settled() {
     };
     let first = state.open_intents(&pair, "run", &[intent("x"), intent("y")]).unwrap();
     state.open_intents(&pair, "run", &[intent("z")]).unwrap();
-    state.settle(&pair, &[], &[first]).unwrap();
+    state.settle(&pair, Segment::default(), &[first]).unwrap();
     assert_eq!(state.left_over_intents(&pair).unwrap(), [intent("z")]);
     state.clear_intents(&pair).unwrap();
     assert!(state.left_over_intents(&pair).unwrap().is_empty());
