@@ -91,12 +91,18 @@ impl Editor<'_> {
             }
             _ => {
                 if let Some(path) = self.existing() {
-                    let seconds = 1_000_000_000 + self.rng.below(3) as i64;
-                    set_mtime(&path, seconds, self.rng.below(3) as i64 * 100);
+                    // Never the time that another version has: sizes and times are what tells versions apart.
+                    let seconds = 1_000_000_000 + self.rng.below(100_000_000) as i64;
+                    set_mtime(&path, seconds, self.rng.below(1_000_000_000) as i64);
                 }
             }
         }
     }
+}
+
+/// Waits until new files have other times than those before: the system's clock for them ticks every few milliseconds.
+fn next_tick() {
+    std::thread::sleep(std::time::Duration::from_millis(11));
 }
 
 fn rounds(count: usize, options: &[&str], edit_destination: bool) {
@@ -108,6 +114,7 @@ fn rounds(count: usize, options: &[&str], edit_destination: bool) {
             Editor { rng: &mut rng, root: &world.src }.edit();
         }
         if edit_destination {
+            next_tick();
             for _ in 0..rng.below(6) {
                 Editor { rng: &mut rng, root: &world.dst }.edit();
             }
