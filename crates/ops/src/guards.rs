@@ -1,7 +1,7 @@
 //! The brakes: what stops a run, or part of it, before it can do harm.
 
 use sitta_store::Store;
-use sitta_tree::guard::hold_deletes;
+use sitta_tree::guard::{DeleteLimit, hold_deletes, root_emptied};
 use sitta_tree::{Inputs, Plan, Policy, Side};
 
 use crate::RunError;
@@ -56,12 +56,15 @@ pub(crate) async fn roots(run: &Run<'_>, pair: Option<&Pair>, scanned: &Scanned)
     Ok(())
 }
 
-/// Takes the deletes out of a plan that has more of them than allowed.
+/// Takes the deletes out of a plan that has more of them than allowed. A source without any file allows none unless
+/// the user said how many: after the state was lost, nothing else tells an emptied source from one that was always empty.
 pub(crate) fn deletes(run: &Run<'_>, inputs: &Inputs<'_>, plan: &mut Plan) -> Vec<Held> {
-    if run.options.force_empty && inputs.left.len() == 1 {
-        return Vec::new();
-    }
-    let held: Vec<Held> = hold_deletes(inputs, plan, run.options.max_delete)
+    let limit = match (run.options.max_delete, root_emptied(1, inputs.left)) {
+        (_, true) if run.options.force_empty => return Vec::new(),
+        (DeleteLimit::Default, true) => DeleteLimit::Count(0),
+        (limit, _) => limit,
+    };
+    let held: Vec<Held> = hold_deletes(inputs, plan, limit)
         .into_iter()
         .map(|held| Held::Deletes { planned: held.planned, limit: held.limit, of: held.of })
         .collect();

@@ -138,6 +138,17 @@ fn an_emptied_source_stops_the_run() {
 }
 
 #[test]
+fn an_empty_source_deletes_nothing_though_nothing_is_remembered() {
+    let mut pair = Pair::mirror();
+    put(&pair.dst(), "a", "a");
+    let report = pair.run();
+    assert_eq!(report.held, [Held::Deletes { planned: 1, limit: 0, of: 1 }]);
+    assert_eq!(get(&pair.dst(), "a").as_deref(), Some("a"));
+    pair.options.force_empty = true;
+    assert_eq!(pair.run().deleted, 1);
+}
+
+#[test]
 fn a_destination_that_is_not_mounted_stops_the_run() {
     let pair = Pair::mirror();
     put(&pair.src(), "a", "a");
