@@ -131,5 +131,10 @@ fn named(context: &Context, name: String, below: &str, label: String) -> Outcome
             None => failure.hint(format!("add it there; a file of that name is written ./{name}:{below}")),
         });
     };
+    if below.split('/').any(|part| part == "..") {
+        return Err(Failure::usage(format!("'{label}' leaves the store '{name}'"))
+            .note("what stands behind the colon is a path inside the store")
+            .hint(format!("write {name}: for the whole store, or name another folder by its path")));
+    }
     Ok(Place { location: store.url.location.join(below), label, name })
 }

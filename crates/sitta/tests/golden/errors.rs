@@ -51,9 +51,15 @@ fn the_config_is_checked_shown_and_used() {
         stage.path("src").display()
     );
     stage.write("home/.config/sitta/config.toml", &config, 1);
-    for line in
-        ["config check", "config show", "ls here:", "ls --long here: here:sub --ext txt", "ls hre:x", "ls nas:x"]
-    {
+    for line in [
+        "config check",
+        "config show",
+        "ls here:",
+        "ls --long here: here:sub --ext txt",
+        "ls hre:x",
+        "ls nas:x",
+        "ls here:sub/../..",
+    ] {
         said += &stage.run(line);
     }
     stage.write("home/.config/sitta/config.toml", &config.replace("password", "pasword"), 1);
