@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sitta_tree::guard::DeleteLimit;
-use sitta_tree::{Filter, Policy, RelPath};
+use sitta_tree::{Filter, Policy, RelPath, Side};
 
 /// How a run shall go.
 #[derive(Debug, Clone)]
@@ -38,6 +38,14 @@ impl Options {
             Policy::Copy { .. } => "copy",
             Policy::Mirror => "mirror",
             Policy::Sync(_) => "sync",
+        }
+    }
+
+    /// The sides that a run may change: of one-way verbs the right one only.
+    pub(crate) fn changed_sides(&self) -> &'static [Side] {
+        match self.policy {
+            Policy::Sync(_) => &[Side::Left, Side::Right],
+            Policy::Copy { .. } | Policy::Mirror => &[Side::Right],
         }
     }
 

@@ -1,8 +1,7 @@
 //! What interrupted runs left behind.
 
 use sitta_store::temps::is_left_over;
-use sitta_store::{OWN_DIR, Result, Store};
-use sitta_tree::{RelPath, Side};
+use sitta_store::{Displaced, Precondition, Result, Store};
 
 use crate::RunError;
 use crate::event::Event;
@@ -44,46 +43,18 @@ async fn clean(store: &dyn Store, intent: &Intent) -> Result<bool> {
         && entry.fingerprint().same_file(&before)
         && store.stat(trash).await?.is_none()
     {
-        make_dirs(store, trash).await?;
-        store.rename(temp, trash, sitta_store::Precondition::None).await?;
+        store.remove(temp, Precondition::None, Displaced::MoveTo(trash.clone())).await?;
         return Ok(true);
     }
     store.remove_temp(temp).await?;
     Ok(true)
 }
 
-/// Makes the directories above `path` as needed.
-async fn make_dirs(store: &dyn Store, path: &RelPath) -> Result<()> {
-    let mut missing = Vec::new();
-    let mut dir = path.parent();
-    while let Some(d) = dir.filter(|d| !d.is_root()) {
-        if store.stat(&d).await?.is_some() {
-            break;
-        }
-        dir = d.parent();
-        missing.push(d);
-    }
-    for dir in missing.into_iter().rev() {
-        let meta = sitta_tree::Meta { mode: 0o700, ..Default::default() };
-        let write = sitta_store::Write {
-            path: dir,
-            what: sitta_store::What::Dir,
-            meta,
-            expect: sitta_store::Precondition::Absent,
-            displaced: sitta_store::Displaced::Discard,
-            temp: format!("{}{OWN_DIR}", sitta_store::TEMP_PREFIX).into(),
-        };
-        store.write(write, &Default::default()).await?;
-    }
-    Ok(())
-}
-
 /// Removes temporaries of dead runs that the journal does not know of, as after the state was lost. One-way verbs leave
 /// the source alone.
 pub(crate) async fn remove_temps(run: &Run<'_>, scanned: &Scanned) {
-    let sides: &[Side] = if run.options.verb() == "sync" { &[Side::Left, Side::Right] } else { &[Side::Right] };
     let mut temporaries = 0;
-    for side in sides {
+    for side in run.options.changed_sides() {
         for path in scanned.temps[*side as usize].iter().filter(|path| is_left_over(path.name())) {
             // Whatever stops this is met again by the next scan.
             temporaries += u64::from(run.store(*side).remove_temp(path).await.is_ok());

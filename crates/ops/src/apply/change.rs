@@ -142,11 +142,7 @@ impl Executor<'_> {
                 {
                     return Err(problem(ProblemKind::Other, "not linked: the file it shares was not written"));
                 }
-                let like = match action.at {
-                    Place::Left(id) if action.side == Side::Right => Some(id),
-                    Place::Right(id) if action.side == Side::Left => Some(id),
-                    _ => None,
-                };
+                let like = linked_like(action);
                 item.other = like.map(|id| other.fingerprint(id));
                 let meta = like.map_or_else(Meta::default, |id| other.meta(id));
                 self.write(&mut item, What::Link(self.plan.path(self.inputs, of)), meta, expect);
@@ -274,6 +270,14 @@ impl Executor<'_> {
                 format!("left as it is: what it holds is not safe at {kept} yet"),
             )),
         }
+    }
+}
+
+/// The entry of the other side that a hard link follows.
+pub(super) fn linked_like(action: &Action) -> Option<NodeId> {
+    match (action.at, action.side) {
+        (Place::Left(id), Side::Right) | (Place::Right(id), Side::Left) => Some(id),
+        _ => None,
     }
 }
 

@@ -151,7 +151,7 @@ impl<'a> Executor<'a> {
             let works_inside = !matches!(item.change, Some(Change::SetMeta { .. }));
             // The root is the user's own: closed, it says that nothing is wanted here.
             let Some(dir) = item.path.parent().filter(|dir| works_inside && !dir.is_root()) else { continue };
-            if self.opened.as_ref() == Some(&(item.side, dir.clone())) {
+            if self.opened.as_ref().is_some_and(|(side, seen)| *side == item.side && *seen == dir) {
                 continue;
             }
             let own = preview::tree(self.inputs, item.side);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sitta_store::{Store, Written};
-use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Outcome, Plan, Policy, Side};
+use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Outcome, Plan, Side};
 use tokio::task::JoinHandle;
 
-use super::change::Prepared;
+use super::change::{Prepared, linked_like};
 use crate::RunError;
 use crate::event::Event;
 use crate::preview::tree;
@@ -63,7 +63,7 @@ impl<'a> Settler<'a> {
             if let (Some(left), Some(right)) = (conflict.left, conflict.right) {
                 let (own, other) = (inputs.right.fingerprint(right), inputs.left.fingerprint(left));
                 let conflicted = Agreed { conflicted: true, ..agreed(inputs, Side::Right, left, own, None, other) };
-                self.landed.changes.push(&conflict.path.clone(), Some(&conflicted));
+                self.landed.changes.push(&conflict.path, Some(&conflicted));
             }
         }
         if !self.landed.changes.is_empty() {
@@ -111,17 +111,17 @@ impl<'a> Settler<'a> {
                 self.landed.changes.push(&tree(inputs, action.side).path(from), None);
                 like
             }
-            Op::Link { .. } => linked(action),
+            Op::Link { .. } => linked_like(action),
             // Both sides get it; the next run finds them equal.
             Op::MergeMeta { .. } => None,
             Op::Remove => {
-                self.landed.changes.push(&item.path.clone(), None);
+                self.landed.changes.push(&item.path, None);
                 None
             }
         };
         if let (Some(like), Some(written), Some(other)) = (like, written, item.other) {
             let agreed = agreed(inputs, action.side, like, written.entry.fingerprint(), written.content, other);
-            self.landed.changes.push(&item.path.clone(), Some(&agreed));
+            self.landed.changes.push(&item.path, Some(&agreed));
         }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Settler<'a> {
         let due = self.last.elapsed() >= EVERY || self.landed.changes.len() > WAITING;
         if self.syncing.is_none() && due && !self.landed.intents.is_empty() {
             let batch = std::mem::take(&mut self.landed);
-            let stores = changed_stores(self.run).to_vec();
+            let stores = changed_stores(self.run);
             let sync = tokio::spawn(async move {
                 for store in stores {
                     store.sync().await?;
@@ -180,20 +180,9 @@ impl<'a> Settler<'a> {
     }
 }
 
-/// The stores that a run changes: of one-way verbs the right one only.
-fn changed_stores<'r>(run: &'r Run<'_>) -> &'r [Arc<dyn Store>] {
-    match run.options.policy {
-        Policy::Sync(_) => &run.stores,
-        Policy::Copy { .. } | Policy::Mirror => &run.stores[1..],
-    }
-}
-
-/// The entry of the other side that a hard link follows.
-fn linked(action: &Action) -> Option<NodeId> {
-    match (action.at, action.side) {
-        (sitta_tree::Place::Left(id), Side::Right) | (sitta_tree::Place::Right(id), Side::Left) => Some(id),
-        _ => None,
-    }
+/// The stores that a run changes.
+fn changed_stores(run: &Run<'_>) -> Vec<Arc<dyn Store>> {
+    run.options.changed_sides().iter().map(|side| run.store(*side).clone()).collect()
 }
 
 /// What is agreed on after `side` has got what the other side holds as `like`.
