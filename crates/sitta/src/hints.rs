@@ -39,6 +39,10 @@ pub fn store(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Full => "make room there and run again",
         ErrorKind::Busy => "run again when it is free",
         ErrorKind::Auth => "check the user and the password in the config; `sitta config check` looks at them",
+        ErrorKind::Untrusted => {
+            "make sure that it is the right server; then trust it: a certificate with --ca FILE, a host key with \
+             `ssh-keyscan` into ~/.ssh/known_hosts"
+        }
         ErrorKind::Unreachable => "check the connection and the name of the server, and run again",
         ErrorKind::ReadOnly => "mount it so that it can be written to",
         _ => return None,

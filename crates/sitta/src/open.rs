@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sitta_store::{ErrorKind, Location, LocationError, Scheme, Store};
+use sitta_store::{Access, ErrorKind, Location, LocationError, Scheme, Store};
 use sitta_tree::{Printable, RelPath};
 
 use crate::context::Context;
@@ -53,7 +53,8 @@ pub fn open_local(path: &Path) -> Outcome<(Arc<dyn Store>, RelPath)> {
     });
     let name =
         RelPath::new(name.as_os_str().as_bytes()).map_err(|error| Failure::failed(format!("'{shown}' {error}")))?;
-    let store = sitta_store::open(&Location::Local(dir)).map_err(|error| failure::looking(&shown, &error))?;
+    let store = sitta_store::local::LocalStore::open(dir).map(|store| Arc::new(store) as Arc<dyn Store>);
+    let store = store.map_err(|error| failure::looking(&shown, &error))?;
     Ok((store, name))
 }
 
@@ -70,7 +71,8 @@ fn split_file(path: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 fn open_place(place: Place) -> Outcome<Opened> {
-    let store = sitta_store::open(&place.location).map_err(|error| match error.kind {
+    let opened = futures::executor::block_on(sitta_store::open(&place.location, &Access::default()));
+    let store = opened.map_err(|error| match error.kind {
         ErrorKind::Unsupported => Failure::usage(format!("{} cannot be opened by this version", place.label))
             .note(error.source.to_string())
             .hint("mount it, and name the folder that it is mounted at"),

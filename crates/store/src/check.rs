@@ -25,6 +25,9 @@ pub(crate) fn same_bytes(entry: &Entry, expected: &Fingerprint) -> bool {
     let now = entry.fingerprint();
     match entry.kind {
         Kind::Dir => expected.size == 0 && now.id == expected.id,
-        _ => now.size == expected.size && now.mtime == expected.mtime && now.id == expected.id,
+        _ => {
+            let expected = Fingerprint { change: now.change, ..*expected };
+            now.same_version(&expected)
+        }
     }
 }

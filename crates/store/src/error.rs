@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Wrong user, password or key.
     Auth,
+    /// The server's certificate or host key is not one that is trusted: it may be somebody else.
+    Untrusted,
     /// The connection failed, was lost, or timed out. Trying again may help.
     Unreachable,
     /// The caller cancelled.
@@ -85,7 +87,7 @@ impl Error {
             ErrorKind::Busy => ProblemKind::Busy,
             ErrorKind::Unsupported => ProblemKind::Unsupported,
             ErrorKind::Corrupt => ProblemKind::Corrupt,
-            ErrorKind::Auth | ErrorKind::Unreachable => ProblemKind::Unreachable,
+            ErrorKind::Auth | ErrorKind::Untrusted | ErrorKind::Unreachable => ProblemKind::Unreachable,
             ErrorKind::Denied | ErrorKind::ReadOnly | ErrorKind::Cancelled | ErrorKind::Other => match writing {
                 true => ProblemKind::Unwritable,
                 false => ProblemKind::Unreadable,

@@ -3,20 +3,33 @@
 //! [`Store`] is the contract; `local` and `memory` fulfil it; `wrap` adds retries, rate limits, recording and
 //! protection around any of them; `conformance` (a test-only feature) is the suite that each must pass.
 
+pub mod archive;
+mod body;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod gather;
+pub mod http;
 pub mod local;
 mod location;
 pub mod memory;
+mod open;
+mod remote;
+pub mod s3;
+pub mod sftp;
+pub mod smb;
 mod store;
 pub mod temps;
+mod together;
+pub mod web;
+pub mod webdav;
 pub mod wrap;
 
 pub use error::{Error, ErrorKind, Result};
-pub use location::{Location, LocationError, Password, Remote, Scheme, open};
+pub use location::{Location, LocationError, Password, Remote, Scheme};
+pub use open::{Access, S3Access, SshAccess, open};
 pub use store::{
-    ByteStream, Capabilities, Change, Displaced, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store,
     TEMP_PREFIX, What, Write, Written,
 };

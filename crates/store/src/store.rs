@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 use sitta_tree::{ContentHash, Entry, Filter, Fingerprint, Meta, RelPath, SideTraits, Tree};
 
 use crate::local::LocalStore;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a file as they arrive, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -29,6 +29,12 @@ pub struct Capabilities {
     pub hard_links: bool,
     /// It can be written to.
     pub writable: bool,
+    /// [`Store::scan`] and [`Store::list`] tell the metadata of files. Otherwise it is 0 there, and [`Store::stat`] and
+    /// [`Store::fetch`] tell it: a request for each file, so asked for only where it decides something. The version is
+    /// told by [`Fingerprint::change`] in either case.
+    pub lists_meta: bool,
+    /// A write ends well only if the store has found the bytes that it holds to be those that were sent.
+    pub verifies: bool,
     /// How many calls in flight suit it.
     pub concurrency: usize,
     /// How many writes suit one [`Store::write_batch`].
@@ -119,30 +125,86 @@ impl Source {
         }
     }
 
-    /// The bytes from `offset` on.
-    pub async fn open(&self, offset: u64) -> Result<ByteStream> {
-        match self {
-            Self::Stored { store, path, .. } => store.read(path, offset..u64::MAX).await,
+    /// The bytes from `offset` on. The stream ends well only if it gave all of them, and from the version that was
+    /// meant; it fails with [`crate::ErrorKind::Changed`] otherwise. Nothing of them may become visible before that.
+    pub async fn open(&self, offset: u64) -> Result<Fetched> {
+        let (store, path, version) = match self {
+            Self::Stored { store, path, version } => (store, path, version),
             Self::Bytes(bytes) => {
                 let rest = bytes.slice(bytes.len().min(offset as usize)..);
-                Ok(futures::stream::once(async { Ok(rest) }).boxed())
+                let bytes = stream::once(async { Ok(rest) }).boxed();
+                return Ok(Fetched { bytes, meta: None, pinned: true });
+            }
+        };
+        let Fetched { bytes, meta, pinned } = store.fetch(path, version, offset).await?;
+        let left = version.size.saturating_sub(offset);
+        let whole = stream::unfold(Some((bytes, self.clone(), left)), move |state| async move {
+            let (mut bytes, source, left) = state?;
+            let failed = match bytes.next().await {
+                Some(Ok(piece)) if piece.len() as u64 <= left => {
+                    let left = left - piece.len() as u64;
+                    return Some((Ok(piece), Some((bytes, source, left))));
+                }
+                Some(Ok(_)) => source.changed("gave more bytes than it should have"),
+                Some(Err(error)) => error,
+                // A file that shrank is told as changed by its store, or gave fewer bytes than it said.
+                None if pinned && left == 0 => return None,
+                None => match source.check().await {
+                    Ok(()) if left == 0 => return None,
+                    Ok(()) => source.changed("gave fewer bytes than it should have"),
+                    Err(error) => error,
+                },
+            };
+            Some((Err(failed), None))
+        });
+        Ok(Fetched { bytes: whole.boxed(), meta, pinned: true })
+    }
+
+    /// The bytes of a part, for stores that send parts on their own. That they are of the version that was meant is
+    /// known only when [`Source::check`] has said so after the last part.
+    pub async fn part(&self, range: Range<u64>) -> Result<ByteStream> {
+        match self {
+            Self::Stored { store, path, .. } => store.read(path, range).await,
+            Self::Bytes(bytes) => {
+                let end = bytes.len().min(range.end as usize);
+                let part = bytes.slice(end.min(range.start as usize)..end);
+                Ok(stream::once(async { Ok(part) }).boxed())
             }
         }
     }
 
-    /// Fails with [`crate::ErrorKind::Changed`] unless it is still the version that was meant: called after the bytes
-    /// were read and before anything of them becomes visible.
+    /// Fails with [`crate::ErrorKind::Changed`] unless it is still the version that was meant.
     pub async fn check(&self) -> Result<()> {
         let Self::Stored { store, path, version } = self else { return Ok(()) };
         match store.stat(path).await? {
-            Some(entry) if entry.fingerprint() == *version => Ok(()),
-            _ => Err(Error::new(
-                crate::ErrorKind::Changed,
-                &store.location().into(),
-                path.clone(),
-                "changed while it was being read",
-            )),
+            Some(entry) if entry.fingerprint().same_version(version) => Ok(()),
+            _ => Err(self.changed("changed while it was being read")),
         }
+    }
+
+    fn changed(&self, how: &'static str) -> Error {
+        let (location, path) = match self {
+            Self::Stored { store, path, .. } => (store.location().into(), Some(path.clone())),
+            Self::Bytes(_) => ("".into(), None),
+        };
+        Error::new(ErrorKind::Changed, &location, path, how)
+    }
+}
+
+/// A file's bytes, and what came with them.
+pub struct Fetched {
+    /// The bytes.
+    pub bytes: ByteStream,
+    /// The file's metadata, where the store tells it along with the bytes; a field that it did not tell is 0.
+    pub meta: Option<Meta>,
+    /// The store has made sure that all bytes are of the version that was asked for; nothing has to be checked at the
+    /// end.
+    pub pinned: bool,
+}
+
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched").field("meta", &self.meta).field("pinned", &self.pinned).finish_non_exhaustive()
     }
 }
 
@@ -275,7 +337,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The bytes of a file in `range`, which may reach past the end.
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream>;
 
-    /// Writes one thing. The directory above must exist.
+    /// The bytes of a file from `offset` on, of the version that is meant, with its metadata where that costs nothing
+    /// more. A version known to be another one fails with [`crate::ErrorKind::Changed`]; see [`Fetched::pinned`].
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        let _ = version;
+        Ok(Fetched { bytes: self.read(path, offset..u64::MAX).await?, meta: None, pinned: false })
+    }
+
+    /// Writes one thing. The directory above must exist. Metadata fields that are 0 were not told: they come with the
+    /// bytes ([`Fetched::meta`]), or are what the store gives new things.
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written>;
 
     /// Writes many things, in order where one depends on another; the results in the order of the writes. A failed one
@@ -302,7 +372,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn remove_temp(&self, path: &RelPath) -> Result<()> {
         if !path.name().starts_with(TEMP_PREFIX.as_bytes()) {
             let location = self.location().into();
-            return Err(Error::new(crate::ErrorKind::Unsupported, &location, path.clone(), "not a temporary"));
+            return Err(Error::new(ErrorKind::Unsupported, &location, path.clone(), "not a temporary"));
         }
         // Directories on the way down come before what they hold; they are removed in the opposite order.
         let mut found = match self.stat(path).await? {
@@ -320,7 +390,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         }
         for (path, _) in found.iter().rev() {
             match self.remove(path, Precondition::None, Displaced::Discard).await {
-                Err(error) if error.kind != crate::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
@@ -347,6 +417,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// a disk that was swapped.
     async fn root_identity(&self) -> Option<String> {
         None
+    }
+
+    /// Requests sent to a server so far, for the report and for tests of what an operation costs; 0 for what needs none.
+    fn requests(&self) -> u64 {
+        0
     }
 
     /// This store as a local folder, when it is one and nothing (a rate limit, say) stands in between: lets two local

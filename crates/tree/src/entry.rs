@@ -89,6 +89,21 @@ pub struct Meta {
     pub xattrs: u64,
 }
 
+impl Meta {
+    /// With what is 0, and so was not told, as `told` has it.
+    #[must_use]
+    pub fn or(self, told: &Self) -> Self {
+        let untold_owner = (self.uid, self.gid) == (0, 0);
+        Self {
+            mtime: if self.mtime == Time::default() { told.mtime } else { self.mtime },
+            mode: if self.mode == 0 { told.mode } else { self.mode },
+            uid: if untold_owner { told.uid } else { self.uid },
+            gid: if untold_owner { told.gid } else { self.gid },
+            xattrs: if self.xattrs == 0 { told.xattrs } else { self.xattrs },
+        }
+    }
+}
+
 /// What a store tells of one version of one entry, to recognise that version again. Compared **only with an earlier
 /// fingerprint of the same store**, so clock skew and precision cancel out.
 ///
@@ -107,6 +122,14 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Whether both tell of the same version. A time that was not told (0) is left out where [`Fingerprint::change`] is
+    /// told: listings of object stores tell a version without its time.
+    pub fn same_version(&self, other: &Self) -> bool {
+        let untold = self.mtime == Time::default() || other.mtime == Time::default();
+        let same_time = self.mtime == other.mtime || (untold && self.change != 0);
+        same_time && self.size == other.size && self.id == other.id && self.change == other.change
+    }
+
     /// Whether both tell of the same bytes, though the entry may have been renamed or had its metadata changed
     /// meanwhile (which moves `change`).
     pub fn same_file(&self, other: &Self) -> bool {

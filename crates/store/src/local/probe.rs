@@ -50,6 +50,8 @@ pub(super) fn capabilities(path: &Path) -> (Capabilities, bool) {
         atomic_preconditions: !fat && !foreign && magic != FUSE,
         hard_links: !fat && !foreign,
         writable: !read_only,
+        lists_meta: true,
+        verifies: false,
         concurrency: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4),
         batch: 256,
     };

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{FuturesOrdered, StreamExt};
+use sitta_tree::Meta;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::LocalStore;
 use super::batch::{self, Item};
 use super::content::Fed;
-use crate::{Error, ErrorKind, Flow, Result, Source, What, Write, Written};
+use crate::{ByteStream, Error, Fetched, Flow, Result, Source, What, Write, Written};
 
 /// Up to this size a file from elsewhere is fetched whole.
 const WHOLE: u64 = 1 << 20;
@@ -87,8 +88,9 @@ async fn fetch(index: usize, mut write: Write, flow: &Flow) -> (usize, Result<(W
         return (index, Ok((write, 0)));
     }
     match whole(source).await {
-        Ok(bytes) => {
+        Ok((bytes, meta)) => {
             let held = bytes.len() as u64;
+            write.meta = meta.map_or(write.meta, |told| write.meta.or(&told));
             write.what = What::File(Source::Bytes(bytes));
             (index, Ok((write, held)))
         }
@@ -96,9 +98,10 @@ async fn fetch(index: usize, mut write: Write, flow: &Flow) -> (usize, Result<(W
     }
 }
 
-async fn whole(source: &Source) -> Result<Bytes> {
+/// All bytes of a source, and the metadata that came with them.
+async fn whole(source: &Source) -> Result<(Bytes, Option<Meta>)> {
     let size = source.size() as usize;
-    let mut stream = source.open(0).await?;
+    let Fetched { bytes: mut stream, meta, .. } = source.open(0).await?;
     let mut bytes = BytesMut::new();
     while let Some(piece) = stream.next().await {
         let piece = piece?;
@@ -107,40 +110,22 @@ async fn whole(source: &Source) -> Result<Bytes> {
         } else {
             bytes.extend_from_slice(&piece);
         }
-        if bytes.len() > size {
-            break;
-        }
     }
-    source.check().await?;
-    if bytes.len() != size {
-        return Err(short(source));
-    }
-    Ok(bytes.freeze())
-}
-
-/// Its store says that it is the version that was meant, but did not give its bytes.
-fn short(source: &Source) -> Error {
-    let (location, path) = match source {
-        Source::Stored { store, path, .. } => (store.location().into(), Some(path.clone())),
-        Source::Bytes(_) => ("".into(), None),
-    };
-    Error::new(ErrorKind::Changed, &location, path, "gave more or fewer bytes than it should have")
+    Ok((bytes.freeze(), meta))
 }
 
 /// Writes one large file as it arrives.
 async fn pipe(store: &LocalStore, write: Write, flow: &Arc<Flow>) -> Result<Written> {
     let (sender, receiver) = channel(PIECES);
-    let What::File(source) = write.what.clone() else { unreachable!("a file") };
+    let What::File(source) = &write.what else { unreachable!("a file") };
+    let Fetched { bytes, meta, .. } = source.open(0).await?;
+    let write = Write { meta: meta.map_or(write.meta, |told| write.meta.or(&told)), ..write };
     let items = vec![Item { write, feed: Some(receiver) }];
-    let (mut results, ()) = tokio::join!(carry_out(store, items, flow), feed(source, sender));
+    let (mut results, ()) = tokio::join!(carry_out(store, items, flow), feed(bytes, sender));
     results.pop().expect("one result for one write")
 }
 
-async fn feed(source: Source, sender: Sender<Fed>) {
-    let mut stream = match source.open(0).await {
-        Ok(stream) => stream,
-        Err(error) => return drop(sender.send(Fed::Failed(error)).await),
-    };
+async fn feed(mut stream: ByteStream, sender: Sender<Fed>) {
     while let Some(piece) = stream.next().await {
         let fed = match piece {
             Ok(bytes) => Fed::Bytes(bytes),
@@ -151,11 +136,7 @@ async fn feed(source: Source, sender: Sender<Fed>) {
             return;
         }
     }
-    let last = match source.check().await {
-        Ok(()) => Fed::Done,
-        Err(error) => Fed::Failed(error),
-    };
-    let _ = sender.send(last).await;
+    let _ = sender.send(Fed::Done).await;
 }
 
 async fn carry_out(store: &LocalStore, items: Vec<Item>, flow: &Arc<Flow>) -> Vec<Result<Written>> {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::StreamExt;
-use sitta_tree::{Entry, Meta, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 use tokio::time::Instant;
 
 use crate::local::LocalStore;
 use crate::{
-    ByteStream, Capabilities, Displaced, Flow, Precondition, Result, ScanOptions, Source, Store, What, Write,
-    Written,
+    ByteStream, Capabilities, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store, What,
+    Write, Written,
 };
 
 /// What flows at most: a bucket of tokens, one a byte, that fills at the rate and holds a tenth of a second's worth.
@@ -41,6 +41,21 @@ impl Bucket {
             until
         };
         tokio::time::sleep_until(until - Duration::from_millis(100)).await;
+    }
+
+    /// The same bytes at the rate.
+    fn slow(&self, stream: ByteStream) -> ByteStream {
+        let bucket = self.clone();
+        let slowed = stream.then(move |piece| {
+            let bucket = bucket.clone();
+            async move {
+                if let Ok(bytes) = &piece {
+                    bucket.take(bytes.len() as u64).await;
+                }
+                piece
+            }
+        });
+        slowed.boxed()
     }
 }
 
@@ -93,18 +108,12 @@ impl Store for Limited {
     }
 
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
-        let bucket = self.bucket.clone();
-        let stream = self.inner.read(path, range).await?;
-        let slowed = stream.then(move |piece| {
-            let bucket = bucket.clone();
-            async move {
-                if let Ok(bytes) = &piece {
-                    bucket.take(bytes.len() as u64).await;
-                }
-                piece
-            }
-        });
-        Ok(slowed.boxed())
+        Ok(self.bucket.slow(self.inner.read(path, range).await?))
+    }
+
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        let fetched = self.inner.fetch(path, version, offset).await?;
+        Ok(Fetched { bytes: self.bucket.slow(fetched.bytes), ..fetched })
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
@@ -146,6 +155,10 @@ impl Store for Limited {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn requests(&self) -> u64 {
+        self.inner.requests()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sitta_tree::{Entry, Meta, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::local::LocalStore;
 use crate::{
-    ByteStream, Capabilities, Displaced, Error, ErrorKind, Flow, Precondition, Result, ScanOptions, Store, Write,
-    Written,
+    ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions, Store,
+    Write, Written,
 };
 
 /// Refuses every change with [`ErrorKind::ReadOnly`].
@@ -56,6 +56,10 @@ impl Store for ReadOnly {
         self.inner.read(path, range).await
     }
 
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        self.inner.fetch(path, version, offset).await
+    }
+
     async fn write(&self, write: Write, _: &Arc<Flow>) -> Result<Written> {
         self.refuse(&write.path)
     }
@@ -86,6 +90,10 @@ impl Store for ReadOnly {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn requests(&self) -> u64 {
+        self.inner.requests()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

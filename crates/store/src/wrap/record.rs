@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
-use sitta_tree::{Entry, Meta, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::local::LocalStore;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Flow, Precondition, Result, ScanOptions, Store, Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
+    Written,
 };
 
 /// How many calls there were, by kind. A batch counts each thing in it.
@@ -107,6 +108,11 @@ impl Store for Recorded {
         self.inner.read(path, range).await
     }
 
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        self.count(Kind::Read, 1);
+        self.inner.fetch(path, version, offset).await
+    }
+
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
         self.count(Kind::Write, 1);
         self.inner.write(write, flow).await
@@ -161,6 +167,10 @@ impl Store for Recorded {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn requests(&self) -> u64 {
+        self.inner.requests()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

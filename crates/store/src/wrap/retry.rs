@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::StreamExt;
-use sitta_tree::{Entry, Meta, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::local::LocalStore;
 use crate::{
-    ByteStream, Capabilities, Displaced, ErrorKind, Flow, Precondition, Result, ScanOptions, Store, Write, Written,
+    ByteStream, Capabilities, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
+    Written,
 };
 
 /// How often and after what pauses.
@@ -72,6 +74,37 @@ impl Retried {
             }
         }
     }
+
+    /// Opens a stream again at the offset where it broke off.
+    fn resumed(
+        &self,
+        stream: ByteStream,
+        offset: u64,
+        open: impl Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + 'static,
+    ) -> ByteStream {
+        let state = (self.backoff, open, offset, Some(stream), 0);
+        let resumed = futures::stream::unfold(state, |(backoff, open, offset, stream, mut failed)| async move {
+            let mut stream = stream?;
+            loop {
+                match stream.next().await? {
+                    Ok(bytes) => {
+                        let offset = offset + bytes.len() as u64;
+                        return Some((Ok(bytes), (backoff, open, offset, Some(stream), 0)));
+                    }
+                    Err(error) if error.kind.is_transient() && failed + 1 < backoff.tries => {
+                        failed += 1;
+                        backoff.pause(failed).await;
+                        stream = match open(offset).await {
+                            Ok(anew) => anew,
+                            Err(error) => futures::stream::iter([Err(error)]).boxed(),
+                        };
+                    }
+                    Err(error) => return Some((Err(error), (backoff, open, offset, None, failed))),
+                }
+            }
+        });
+        resumed.boxed()
+    }
 }
 
 #[async_trait]
@@ -99,28 +132,22 @@ impl Store for Retried {
     /// A stream that breaks off is opened again where it stopped.
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
         let stream = self.again(true, || self.inner.read(path, range.clone())).await?;
-        let state = (self.clone(), path.clone(), range, Some(stream), 0);
-        let resumed = futures::stream::unfold(state, |(this, path, mut range, stream, mut failed)| async move {
-            let mut stream = stream?;
-            loop {
-                match stream.next().await? {
-                    Ok(bytes) => {
-                        range.start += bytes.len() as u64;
-                        return Some((Ok(bytes), (this, path, range, Some(stream), 0)));
-                    }
-                    Err(error) if error.kind.is_transient() && failed + 1 < this.backoff.tries => {
-                        failed += 1;
-                        this.backoff.pause(failed).await;
-                        match this.inner.read(&path, range.clone()).await {
-                            Ok(anew) => stream = anew,
-                            Err(error) => stream = futures::stream::iter([Err(error)]).boxed(),
-                        }
-                    }
-                    Err(error) => return Some((Err(error), (this, path, range, None, failed))),
-                }
-            }
+        let (inner, path) = (self.inner.clone(), path.clone());
+        Ok(self.resumed(stream, range.start, move |offset| {
+            let (inner, path, rest) = (inner.clone(), path.clone(), offset..range.end);
+            async move { inner.read(&path, rest).await }.boxed()
+        }))
+    }
+
+    /// As `read`, each time from the version that is meant.
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        let fetched = self.again(true, || self.inner.fetch(path, version, offset)).await?;
+        let (inner, path, version) = (self.inner.clone(), path.clone(), *version);
+        let bytes = self.resumed(fetched.bytes, offset, move |offset| {
+            let (inner, path) = (inner.clone(), path.clone());
+            async move { Ok(inner.fetch(&path, &version, offset).await?.bytes) }.boxed()
         });
-        Ok(resumed.boxed())
+        Ok(Fetched { bytes, ..fetched })
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
@@ -179,6 +206,10 @@ impl Store for Retried {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    fn requests(&self) -> u64 {
+        self.inner.requests()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

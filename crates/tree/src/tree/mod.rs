@@ -280,6 +280,14 @@ impl Tree {
         self.nodes[id.index()].content = u32::try_from(self.contents.len()).expect("as many as entries");
     }
 
+    /// Takes in metadata that the scan could not tell.
+    pub fn set_meta(&mut self, id: NodeId, meta: &Meta) {
+        let node = &mut self.nodes[id.index()];
+        (node.mtime_secs, node.mtime_nanos) = (meta.mtime.secs, meta.mtime.nanos);
+        (node.mode, node.uid, node.gid) = (meta.mode, meta.uid, meta.gid);
+        self.set_xattrs(id, meta.xattrs);
+    }
+
     /// Turns a file into something unknown: it was seen, but its content could not be read when it was needed.
     pub fn set_unknown(&mut self, id: NodeId, why: Unknown) {
         let node = &mut self.nodes[id.index()];

@@ -1,0 +1,196 @@
+//! What S3, WebDAV and HTTP share: one client with TLS, timeouts by progress, and errors as stores tell them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures::stream::StreamExt;
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sitta_tree::RelPath;
+
+use crate::{ByteStream, Error, ErrorKind, Result};
+
+/// Which certificates are trusted, and how long nothing may happen.
+#[derive(Debug, Clone)]
+pub struct WebOptions {
+    /// Certificates in PEM form that are trusted besides the system's (which SSL_CERT_FILE and SSL_CERT_DIR replace).
+    pub ca: Vec<u8>,
+    /// How long connecting, or one step of a transfer, may take.
+    pub timeout: Duration,
+}
+
+impl Default for WebOptions {
+    fn default() -> Self {
+        Self { ca: Vec::new(), timeout: Duration::from_secs(30) }
+    }
+}
+
+/// A client for one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Web {
+    client: Client,
+    location: Arc<str>,
+    timeout: Duration,
+    requests: Arc<AtomicU64>,
+}
+
+/// How far a body was taken.
+pub(crate) type Taken = Arc<AtomicU64>;
+
+impl Web {
+    /// A client for the store that is shown as `location`.
+    pub fn new(location: &Arc<str>, options: &WebOptions) -> Result<Self> {
+        let failed = |what: String| Error::new(ErrorKind::Other, location, None, what);
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in CertificateDer::pem_slice_iter(&options.ca) {
+            let certificate =
+                certificate.map_err(|e| failed(format!("a certificate to trust cannot be read: {e}")))?;
+            roots.add(certificate).map_err(|e| failed(format!("a certificate to trust cannot be used: {e}")))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| failed(format!("TLS cannot be set up: {e}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("sitta/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.timeout)
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(64)
+            .build()
+            .map_err(|e| failed(format!("no HTTP client: {e}")))?;
+        Ok(Self { client, location: location.clone(), timeout: options.timeout, requests: Arc::default() })
+    }
+
+    /// The client, to build requests with.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Sends a request without a body, or with one that is in memory. Any status is a response.
+    pub async fn send(&self, request: RequestBuilder, path: &RelPath) -> Result<Response> {
+        self.send_taken(request, path, &Taken::default()).await
+    }
+
+    /// A body that streams, and how far it was taken.
+    pub fn body(stream: ByteStream) -> (Body, Taken) {
+        let taken = Taken::default();
+        let counter = taken.clone();
+        let counted = stream.inspect(move |piece| {
+            counter.fetch_add(1 + piece.as_ref().map_or(0, |bytes| bytes.len() as u64), Relaxed);
+        });
+        (Body::wrap_stream(counted), taken)
+    }
+
+    /// Sends a request whose body was made by [`Web::body`]: it times out when neither the body is taken nor an answer
+    /// comes.
+    pub async fn send_taken(&self, request: RequestBuilder, path: &RelPath, taken: &Taken) -> Result<Response> {
+        self.requests.fetch_add(1, Relaxed);
+        let sending = request.send();
+        tokio::pin!(sending);
+        let mut before = taken.load(Relaxed);
+        loop {
+            match tokio::time::timeout(self.timeout, &mut sending).await {
+                Ok(answer) => return answer.map_err(|error| self.failure(&error, path)),
+                Err(_) => {
+                    let now = taken.load(Relaxed);
+                    if now == before {
+                        return Err(self.stalled(path));
+                    }
+                    before = now;
+                }
+            }
+        }
+    }
+
+    /// An answer's body as it arrives; one that stands still for too long fails.
+    pub fn bytes(&self, answer: Response, path: &RelPath) -> ByteStream {
+        let state = Some((answer.bytes_stream(), self.clone(), path.clone()));
+        let bytes = futures::stream::unfold(state, |state| async move {
+            let (mut stream, web, path) = state?;
+            match tokio::time::timeout(web.timeout, stream.next()).await {
+                Ok(None) => None,
+                Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some((stream, web, path)))),
+                Ok(Some(Err(error))) => Some((Err(web.failure(&error, &path)), None)),
+                Err(_) => Some((Err(web.stalled(&path)), None)),
+            }
+        });
+        bytes.boxed()
+    }
+
+    /// An answer's whole body, up to `limit` bytes: more is an error, so that no server can fill the memory.
+    pub async fn whole(&self, answer: Response, path: &RelPath, limit: usize) -> Result<Vec<u8>> {
+        let mut stream = self.bytes(answer, path);
+        let mut all = Vec::new();
+        while let Some(piece) = stream.next().await {
+            all.extend_from_slice(&piece?);
+            if all.len() > limit {
+                let what = format!("the server's answer is longer than {limit} bytes");
+                return Err(Error::new(ErrorKind::Unsupported, &self.location, path.clone(), what));
+            }
+        }
+        Ok(all)
+    }
+
+    fn stalled(&self, path: &RelPath) -> Error {
+        let what = format!("the server has not moved for {} s", self.timeout.as_secs());
+        Error::new(ErrorKind::Unreachable, &self.location, path.clone(), what)
+    }
+
+    /// A failure below HTTP: the connection, TLS, the protocol itself.
+    fn failure(&self, error: &reqwest::Error, path: &RelPath) -> Error {
+        let mut kind = ErrorKind::Unreachable;
+        let mut causes = Vec::new();
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            // A body of ours that failed: its own error says what and where.
+            if let Some(own) = error.downcast_ref::<Error>() {
+                return own.clone();
+            }
+            if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+                kind = ErrorKind::Untrusted;
+            }
+            // An I/O error hides its cause from `source`.
+            let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            causes.push(error.to_string());
+            cause = match inner {
+                Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+                None => error.source(),
+            };
+        }
+        // The first words are the client's own ("error sending request for url …"), and hold the URL.
+        let last = causes.pop().unwrap_or_default();
+        let what = match kind {
+            ErrorKind::Untrusted => format!("the server's certificate is not trusted: {last}"),
+            _ => last,
+        };
+        Error::new(kind, &self.location, path.clone(), what)
+    }
+}
+
+/// What a status says of a call, and whether it is worth trying again.
+pub(crate) fn status_kind(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::Auth,
+        403 => ErrorKind::Denied,
+        404 | 410 => ErrorKind::NotFound,
+        405 | 501 => ErrorKind::Unsupported,
+        409 => ErrorKind::NotFound,
+        412 => ErrorKind::Changed,
+        423 => ErrorKind::Busy,
+        507 => ErrorKind::Full,
+        408 | 425 | 429 | 500 | 502 | 503 | 504 => ErrorKind::Unreachable,
+        _ => ErrorKind::Other,
+    }
+}

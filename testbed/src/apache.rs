@@ -1,0 +1,1 @@
+//! Apache with a directory index.

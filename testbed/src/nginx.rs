@@ -1,0 +1,1 @@
+//! nginx with a directory index, WebDAV, and TLS.

@@ -1,0 +1,1 @@
+//! A proxy between a client and a server that cuts, stalls and slows connections.

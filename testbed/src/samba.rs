@@ -1,0 +1,1 @@
+//! Samba with a share.
