@@ -216,7 +216,7 @@ impl Shared {
         let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
         let (Ok(client2), Ok(server2)) = (client.try_clone(), server.try_clone()) else { return };
         self.open().insert(id, [client2, server2]);
-        let connection = Arc::new(Connection { id, passed: AtomicU64::new(0), ended: AtomicBool::new(false) });
+        let connection = Arc::new(Connection { id, passed: Mutex::new(Some(0)), ended: AtomicBool::new(false) });
         for (way, from, to) in [(0, &client, &server), (1, &server, &client)] {
             let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
             let (sender, receiver) = sync_channel(ON_THE_WAY);
@@ -262,13 +262,16 @@ impl Shared {
 
     /// How much of a piece still passes, if the connection is to be cut in it.
     fn cut_at(&self, connection: &Connection, len: usize) -> Option<usize> {
-        let before = connection.passed.fetch_add(len as u64, SeqCst);
+        // Held until it is decided: the other direction may reach the limit at the same moment.
+        let mut passed = connection.passed.lock().unwrap_or_else(|e| e.into_inner());
+        let Some(before) = *passed else { return Some(0) };
+        *passed = Some(before + len as u64);
         let mut rules = self.rules();
         let cut = rules.cut.as_mut().filter(|cut| cut.left > 0 && before + len as u64 > cut.after)?;
         cut.left -= 1;
-        let at = cut.after.saturating_sub(before) as usize;
+        *passed = None;
         self.cuts.fetch_add(1, SeqCst);
-        Some(at.min(len))
+        Some((cut.after.saturating_sub(before) as usize).min(len))
     }
 
     fn end(&self, connection: &Connection) {
@@ -291,8 +294,8 @@ impl Shared {
 #[derive(Debug)]
 struct Connection {
     id: u64,
-    /// Bytes so far, in both directions.
-    passed: AtomicU64,
+    /// Bytes so far, in both directions; none when it was cut.
+    passed: Mutex<Option<u64>>,
     /// Whether one direction has ended.
     ended: AtomicBool,
 }
