@@ -117,6 +117,22 @@ impl MemoryStore {
         self.state().take_all(path);
     }
 
+    /// A directory with everything in it, ours too.
+    #[cfg(test)]
+    pub(crate) async fn list_all(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
+        self.call("list", dir, |state| state.list(dir)).await
+    }
+
+    /// Renames; a file or link at `to` is replaced in the same step.
+    #[cfg(test)]
+    pub(crate) async fn replace(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        let work = |state: &mut State| {
+            state.take_all(to);
+            state.rename(from, to, &Precondition::None).map(drop)
+        };
+        self.call("rename", from, work).await
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }

@@ -2,6 +2,8 @@
 //! a dozen plain calls, [`RemoteStore`] makes all-or-nothing changes with preconditions from them.
 
 mod publish;
+#[cfg(all(test, feature = "conformance"))]
+mod tests;
 mod way;
 
 use std::fmt;
