@@ -35,10 +35,12 @@ pub struct Capabilities {
     pub lists_meta: bool,
     /// A write ends well only if the store has found the bytes that it holds to be those that were sent.
     pub verifies: bool,
-    /// How many calls in flight suit it.
+    /// How many calls in flight suit it; what one [`Store::apply`] has in flight counts.
     pub concurrency: usize,
-    /// How many writes suit one [`Store::write_batch`].
+    /// How many changes suit one [`Store::apply`].
     pub batch: usize,
+    /// How many such calls at a time keep it busy.
+    pub batches: usize,
 }
 
 /// What must stand at a path for a change to happen. Otherwise the call fails with [`crate::ErrorKind::Changed`] and
