@@ -246,6 +246,16 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The path that it is named by; of a rename the old one.
+    pub fn path(&self) -> &RelPath {
+        match self {
+            Self::Write(write) => &write.path,
+            Self::Remove { path, .. } | Self::SetMeta { path, .. } | Self::Rename { from: path, .. } => path,
+        }
+    }
+}
+
 /// What a successful change left at the path.
 #[derive(Debug, Clone)]
 pub struct Written {
