@@ -209,6 +209,7 @@ impl Protocol for SmbProtocol {
             verifies: false,
             concurrency: CONCURRENCY,
             batch: BATCH,
+            batches: 2,
         }
     }
 
