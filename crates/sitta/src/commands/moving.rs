@@ -62,6 +62,7 @@ async fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome
         checksum: args.checksum,
         hard_links: args.hard_links,
         xattrs: args.xattrs,
+        verify: args.verify,
         dry_run: args.dry_run,
         transfers: args.transfers.map(usize::from),
         max_delete: args.max_delete.unwrap_or(MaxDelete::Default),
