@@ -95,6 +95,7 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
         hard_links: false,
         xattrs: false,
         rules: RuleArgs::default(),
+        verify: true,
         trash: None,
         max_delete: None,
         force_empty: false,
