@@ -94,7 +94,18 @@ impl SmbProtocol {
         F: Future<Output = Answer<T>> + Send + 'static,
     {
         let link = self.lease(path).await?;
-        match tokio::spawn(call(link)).await {
+        self.finish(path, call(link)).await
+    }
+
+    async fn finish<T>(
+        &self,
+        path: &RelPath,
+        call: impl Future<Output = Answer<T>> + Send + 'static,
+    ) -> Result<Answer<T>>
+    where
+        T: Send + 'static,
+    {
+        match tokio::spawn(call).await {
             Ok(answer) => Ok(answer),
             Err(_) => Err(self.error(ErrorKind::Cancelled, path, "the program is ending")),
         }
@@ -209,6 +220,7 @@ impl Protocol for SmbProtocol {
             verifies: false,
             concurrency: CONCURRENCY,
             batch: BATCH,
+            batches: 2,
         }
     }
 
@@ -256,7 +268,11 @@ impl Protocol for SmbProtocol {
 
     async fn rename(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<()> {
         let (old, new) = (self.wire(from)?, self.new_wire(to)?);
-        let answer = self.answer(to, move |link| async move { link.rename(&old, &new, replace).await }).await?;
+        // Samba looks at the target and renames in two steps, one process for each connection: what goes to one name
+        // goes over one connection, so that two of ours cannot both find nothing there.
+        let link = self.pool.lease_for(&new.to_lowercase()).await;
+        let link = link.map_err(|error| Error { path: Some(to.clone()), ..error })?;
+        let answer = self.finish(to, async move { link.rename(&old, &new, replace).await }).await?;
         match answer {
             Err(smb2::Error::Protocol { status: NtStatus::ACCESS_DENIED, command: Command::SetInfo })
                 if replace =>
