@@ -263,7 +263,7 @@ impl Protocol for SmbProtocol {
 
     async fn make_dir(&self, path: &RelPath, meta: &Meta) -> Result<()> {
         let (wire, mtime) = (self.new_wire(path)?, self.told_ticks(path, meta)?);
-        self.ask(path, move |link| async move { link.make_dir(&wire, mtime).await.map(drop) }).await
+        self.ask(path, move |link| async move { link.make_dir(&wire, mtime).await }).await
     }
 
     async fn rename(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<()> {
@@ -305,7 +305,7 @@ impl Protocol for SmbProtocol {
         for part in self.root.parts() {
             dir = dir.join(part).map_err(|_| self.refused(&top, "no valid path"))?;
             let wire = names::wire_path(&dir).map_err(|why| self.refused(&top, why))?;
-            let made = self.answer(&top, move |link| async move { link.make_dir(&wire, None).await.map(drop) });
+            let made = self.answer(&top, move |link| async move { link.make_dir(&wire, None).await });
             match made.await? {
                 Err(error) if error.status() != Some(NtStatus::OBJECT_NAME_COLLISION) && !is_absent(&error) => {
                     return Err(self.failed(&top, &error));
@@ -318,5 +318,11 @@ impl Protocol for SmbProtocol {
             Some(_) => Err(self.error(ErrorKind::NotADirectory, &top, "no directory stands there")),
             None => Err(self.error(ErrorKind::NotFound, &top, "it could not be made")),
         }
+    }
+
+    /// The volume and the folder on it, where files keep their ids.
+    async fn root_identity(&self) -> Option<String> {
+        let root = self.stat(&RelPath::root()).await.ok()??;
+        (root.id != 0).then(|| format!("{:08x}:{:x}", self.volume.serial, root.id))
     }
 }
