@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Target {
     pub password: Option<Password>,
     pub ssh: SshAccess,
     pub timeout: Duration,
+    /// Requests sent so far, over all connections.
+    pub requests: Arc<AtomicU64>,
 }
 
 /// Checks the server's key; what is wrong with it is kept for the one who connects.
@@ -84,7 +87,8 @@ impl Target {
     }
 
     async fn known(&self) -> Result<Known> {
-        let (files, host, port): (Vec<PathBuf>, _, _) = (self.ssh.known_hosts.clone(), self.host.clone(), self.port);
+        let (files, host, port): (Vec<PathBuf>, _, _) =
+            (self.ssh.known_hosts.clone(), self.host.clone(), self.port);
         let read = tokio::task::spawn_blocking(move || Known::read(&files, &host, port)).await;
         read.map_err(std::io::Error::other)
             .and_then(|known| known)

@@ -56,7 +56,9 @@ impl Known {
         for (number, line) in text.lines().enumerate() {
             let mut fields = line.split_whitespace().peekable();
             let marker = fields.next_if(|field| field.starts_with('@'));
-            let (Some(patterns), Some(_), Some(key)) = (fields.next(), fields.next(), fields.next()) else { continue };
+            let (Some(patterns), Some(_), Some(key)) = (fields.next(), fields.next(), fields.next()) else {
+                continue;
+            };
             if patterns.starts_with('#') || !matches_any(&name, patterns) {
                 continue;
             }
@@ -122,7 +124,7 @@ impl Known {
 }
 
 fn same_type(one: &Algorithm, other: &Algorithm) -> bool {
-    one == other || (one.is_rsa() && other.is_rsa())
+    one == other || matches!((one, other), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }))
 }
 
 /// The short name that people know.

@@ -142,7 +142,8 @@ impl Login<'_> {
             }
             let public = key.public_key().into_owned();
             let hash = self.rsa_hash(public.algorithm().is_rsa()).await?;
-            let what = format!("agent key {} {}", name_of(&public.algorithm()), public.fingerprint(HashAlg::Sha256));
+            let what =
+                format!("agent key {} {}", name_of(&public.algorithm()), public.fingerprint(HashAlg::Sha256));
             let result = match key {
                 AgentIdentity::PublicKey { key, .. } => {
                     self.connection.authenticate_publickey_with(self.user, key, hash, &mut agent).await

@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn attributes_round_trip() {
-        let some = Attrs { size: Some(1 << 40), owner: Some((1, 2)), mode: Some(0o4755), times: Some((3, u32::MAX)) };
+        let some =
+            Attrs { size: Some(1 << 40), owner: Some((1, 2)), mode: Some(0o4755), times: Some((3, u32::MAX)) };
         for attrs in [some, Attrs::default(), Attrs { size: None, ..some }, Attrs { mode: None, ..some }] {
             let packet = Request::new(Ask::Setstat).attrs(&attrs).finish(7);
             assert_eq!(Fields(packet.slice(9..)).attrs(), Some(attrs));

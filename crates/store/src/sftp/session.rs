@@ -63,7 +63,7 @@ struct Shared {
     begin: Instant,
     /// When something last came or went, in milliseconds since `begin`.
     moved: AtomicU64,
-    sent: AtomicU64,
+    requests: Arc<AtomicU64>,
     timeout: Duration,
 }
 
@@ -121,7 +121,7 @@ impl Session {
             socket,
             begin: Instant::now(),
             moved: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
+            requests: target.requests.clone(),
             timeout: target.timeout,
         });
         tokio::spawn(send_all(requests, to, connection, shared.clone()));
@@ -157,7 +157,7 @@ impl Session {
                     self.shared.note_move();
                 }
                 waiting.answers.insert(id, sender);
-                self.shared.sent.fetch_add(1, Relaxed);
+                self.shared.requests.fetch_add(1, Relaxed);
                 // If nobody sends any more, the answer's sender is dropped by whoever stopped.
                 let _ = self.queue.send(request.finish(id));
                 Ok(receiver)
@@ -174,11 +174,6 @@ impl Session {
     /// Requests without an answer yet.
     pub fn load(&self) -> usize {
         self.shared.waiting().answers.len()
-    }
-
-    /// Requests sent so far.
-    pub fn requests(&self) -> u64 {
-        self.shared.sent.load(Relaxed)
     }
 }
 
