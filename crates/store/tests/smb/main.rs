@@ -1,0 +1,4 @@
+//! The SMB store against Samba.
+
+mod contract;
+mod support;
