@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -135,7 +136,31 @@ fn sftp_is_used_and_its_failures_are_told() {
     assert!(said.contains("hint: give a password or a key"), "{said}");
 }
 
-/// On a terminal, who has neither key nor password is asked for one; twice wrong is no end.
+/// Runs the program on a terminal; each answer is typed when one more password is asked for.
+fn on_a_terminal(world: &World, line: &str, answers: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(need("script"));
+    command.args(["-qec", &format!("{} {line}", world.binary().display()), "/dev/null"]);
+    world.furnish(&mut command);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
+    let (mut input, mut output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let mut said = String::new();
+    let (mut buffer, mut asked) = ([0; 4096], 0);
+    loop {
+        match output.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => said.push_str(&String::from_utf8_lossy(&buffer[..n])),
+        }
+        while said.matches("Password for").count() > asked {
+            // The question is there a moment before the terminal stops showing what is typed.
+            std::thread::sleep(Duration::from_millis(500));
+            writeln!(input, "{}", answers.get(asked).unwrap_or(&"")).expect("it listens");
+            asked += 1;
+        }
+    }
+    (child.wait().expect("it ends").code(), said)
+}
+
+/// On a terminal, who has neither key nor password is asked for one; once wrong is no end.
 #[test]
 fn a_password_is_asked_for_on_a_terminal_only() {
     let (user, password) = password_user();
@@ -147,23 +172,7 @@ fn a_password_is_asked_for_on_a_terminal_only() {
     configure(&world, &format!("[store.far]\nurl = '{url}'\nknown_hosts = '{}'\n", known.display()));
     fs::write(server.files().join("there"), "x").expect("write");
 
-    let ask = |typed: &str| {
-        // `script` gives it a terminal, and types what comes in.
-        let line = format!("{} ls far:", world.binary().display());
-        let mut command = Command::new(need("script"));
-        command.args(["-qec", &line, "/dev/null"]);
-        world.furnish(&mut command);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
-        let mut input = child.stdin.take().expect("piped");
-        for line in typed.lines() {
-            std::thread::sleep(Duration::from_millis(2500));
-            let _ = std::io::Write::write_all(&mut input, format!("{line}\n").as_bytes());
-        }
-        let output = child.wait_with_output().expect("it ends");
-        drop(input);
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let (code, said) = ask(&format!("wrong\n{password}\n"));
+    let (code, said) = on_a_terminal(&world, "ls far:", &["wrong", password]);
     assert!(code == Some(0) && said.contains("there"), "{code:?} {said}");
     assert!(said.matches("Password for sftp://").count() == 2 && !said.contains(password), "{said}");
     let said = fails(&world, "ls far:");
