@@ -5,22 +5,23 @@ use clap::{Arg, ArgAction, Command};
 /// The verbs in groups, as the overview shows them.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("Move", &["copy", "mirror"]),
-    ("Look", &["ls", "find", "hash", "du", "cat"]),
+    ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Set up", &["config", "completions", "man"]),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 10] = [
-    ("copy", "sitta copy ~/Pictures /mnt/usb/pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
-    ("mirror", "sitta mirror ~/Documents /mnt/usb/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
-    ("ls", "sitta ls --long --since 2d ~/Documents /mnt/usb/documents", &[PARTIAL]),
+const EXTRAS: [(&str, &str, &[Code]); 11] = [
+    ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
+    ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
+    ("ls", "sitta ls --long --since 2d ~/Documents nas:documents", &[PARTIAL]),
     ("find", "sitta find ~/Pictures --ext jpg,png --min-size 10MiB", &[PARTIAL]),
     ("hash", "sitta hash ~/Documents > SUMS; sitta hash --check SUMS", &[PARTIAL]),
     ("du", "sitta du --depth 1 ~/Documents", &[PARTIAL]),
-    ("cat", "sitta cat ~/Documents/notes.txt", &[]),
-    ("config", "sitta config check", &[]),
+    ("get", "sitta get https://example.org/data.zip ~/Downloads", &[PARTIAL, HELD, INTERRUPTED]),
+    ("cat", "sitta cat https://example.org/data.zip!/notes.txt", &[]),
+    ("config", "sitta config check --connect", &[]),
     ("completions", "sitta completions bash > ~/.local/share/bash-completion/completions/sitta", &[]),
     ("man", "sitta man > sitta.1", &[]),
 ];
