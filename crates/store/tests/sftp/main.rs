@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod logins;
+mod measure;
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
