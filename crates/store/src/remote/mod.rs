@@ -82,6 +82,11 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     /// Makes the root directory, with those above it, if it is not there.
     async fn create_root(&self) -> Result<()>;
 
+    /// See [`Store::root_identity`].
+    async fn root_identity(&self) -> Option<String> {
+        None
+    }
+
     /// An error at `path` of this store.
     fn error(&self, kind: ErrorKind, path: &RelPath, what: &'static str) -> Error {
         Error::new(kind, self.location(), path.clone(), what)
@@ -245,5 +250,9 @@ impl<P: Protocol> Store for RemoteStore<P> {
 
     async fn create_root(&self) -> Result<()> {
         self.protocol.create_root().await
+    }
+
+    async fn root_identity(&self) -> Option<String> {
+        self.protocol.root_identity().await
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sitta_tree::Fingerprint;
-use smb2::msg::create::CreateResponse;
 use smb2::msg::flush::{FlushRequest, FlushResponse};
 use smb2::msg::read::ReadRequest;
 use smb2::msg::read::ReadResponse;
@@ -224,9 +223,4 @@ impl Open {
             drop(to.send(Err(changed_meanwhile())).await);
         }
     }
-}
-
-/// The facts of a file that was just made.
-pub(super) fn made(opened: &CreateResponse) -> Facts {
-    Facts::of_opened(opened)
 }

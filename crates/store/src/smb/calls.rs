@@ -2,7 +2,7 @@
 
 use sitta_tree::{Entry, Time};
 use smb2::ReparseTag;
-use smb2::msg::create::{CreateDisposition, CreateRequest, CreateResponse, ImpersonationLevel, ShareAccess};
+use smb2::msg::create::{CreateDisposition, CreateRequest, ImpersonationLevel, ShareAccess};
 use smb2::msg::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse};
 use smb2::msg::set_info::SetInfoRequest;
 use smb2::types::flags::{FileAccessMask as Access, FileAttributes};
@@ -137,13 +137,12 @@ impl Link {
         Ok(facts::u32_at(&tag, 4).map(ReparseTag))
     }
 
-    pub async fn make_dir(&self, path: &str, mtime: Option<u64>) -> Answer<CreateResponse> {
+    pub async fn make_dir(&self, path: &str, mtime: Option<u64>) -> Answer<()> {
         let calls = mtime.map(set_mtime).into_iter().collect();
         let request = make(self.at(path), Access::FILE_WRITE_ATTRIBUTES, ONLY_A_DIRECTORY);
         let request = CreateRequest { share_access: ShareAccess(SHARE_ALL), file_attributes: 0, ..request };
         let done = self.compound(request, calls, End::Close).await?;
-        done.all()?;
-        Ok(done.opened)
+        done.all()
     }
 
     pub async fn rename(&self, from: &str, to: &str, replace: bool) -> Answer<()> {

@@ -63,6 +63,8 @@ impl Target {
         connection.set_response_timeout(Some(self.timeout));
         connection.set_send_timeout(Some(self.timeout));
         connection.set_credit_wait_timeout(self.timeout);
+        // A server that has answered within three of these counts as alive, and gets more time for what is slow.
+        connection.set_keepalive(Some(self.timeout / 6));
         wire.negotiate(&mut connection).await?;
         if let Some(previous) = previous {
             connection.set_previous_session_id(previous);

@@ -1,5 +1,6 @@
 //! The connections to the server: made when they are needed, shared, and made anew when they are lost.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +83,17 @@ impl Pool {
 
     /// A connection that works, as far as is known.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease> {
-        let slot = self.least_used();
+        self.lease_at(self.least_used()).await
+    }
+
+    /// One that is the same for every call with this key: a server works off what comes over one connection in turn.
+    pub async fn lease_for(self: &Arc<Self>, key: &str) -> Result<Lease> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.lease_at(hasher.finish() as usize % self.width()).await
+    }
+
+    async fn lease_at(self: &Arc<Self>, slot: usize) -> Result<Lease> {
         self.slots[slot].users.fetch_add(1, Relaxed);
         let seat = Seat { pool: self.clone(), slot };
         let link = match self.link(slot, Instant::now()).await {
@@ -92,9 +103,12 @@ impl Pool {
         Ok(Lease { link, _seat: seat })
     }
 
+    fn width(&self) -> usize {
+        self.width.load(Relaxed).clamp(1, WIDTH)
+    }
+
     fn least_used(&self) -> usize {
-        let width = self.width.load(Relaxed).clamp(1, WIDTH);
-        (0..width).min_by_key(|slot| self.slots[*slot].users.load(Relaxed)).unwrap_or_default()
+        (0..self.width()).min_by_key(|slot| self.slots[*slot].users.load(Relaxed)).unwrap_or_default()
     }
 
     async fn link(&self, slot: usize, asked: Instant) -> Result<Arc<Link>> {

@@ -94,7 +94,18 @@ impl SmbProtocol {
         F: Future<Output = Answer<T>> + Send + 'static,
     {
         let link = self.lease(path).await?;
-        match tokio::spawn(call(link)).await {
+        self.finish(path, call(link)).await
+    }
+
+    async fn finish<T>(
+        &self,
+        path: &RelPath,
+        call: impl Future<Output = Answer<T>> + Send + 'static,
+    ) -> Result<Answer<T>>
+    where
+        T: Send + 'static,
+    {
+        match tokio::spawn(call).await {
             Ok(answer) => Ok(answer),
             Err(_) => Err(self.error(ErrorKind::Cancelled, path, "the program is ending")),
         }
@@ -252,12 +263,16 @@ impl Protocol for SmbProtocol {
 
     async fn make_dir(&self, path: &RelPath, meta: &Meta) -> Result<()> {
         let (wire, mtime) = (self.new_wire(path)?, self.told_ticks(path, meta)?);
-        self.ask(path, move |link| async move { link.make_dir(&wire, mtime).await.map(drop) }).await
+        self.ask(path, move |link| async move { link.make_dir(&wire, mtime).await }).await
     }
 
     async fn rename(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<()> {
         let (old, new) = (self.wire(from)?, self.new_wire(to)?);
-        let answer = self.answer(to, move |link| async move { link.rename(&old, &new, replace).await }).await?;
+        // Samba looks at the target and renames in two steps, one process for each connection: what goes to one name
+        // goes over one connection, so that two of ours cannot both find nothing there.
+        let link = self.pool.lease_for(&new.to_lowercase()).await;
+        let link = link.map_err(|error| Error { path: Some(to.clone()), ..error })?;
+        let answer = self.finish(to, async move { link.rename(&old, &new, replace).await }).await?;
         match answer {
             Err(smb2::Error::Protocol { status: NtStatus::ACCESS_DENIED, command: Command::SetInfo })
                 if replace =>
@@ -290,7 +305,7 @@ impl Protocol for SmbProtocol {
         for part in self.root.parts() {
             dir = dir.join(part).map_err(|_| self.refused(&top, "no valid path"))?;
             let wire = names::wire_path(&dir).map_err(|why| self.refused(&top, why))?;
-            let made = self.answer(&top, move |link| async move { link.make_dir(&wire, None).await.map(drop) });
+            let made = self.answer(&top, move |link| async move { link.make_dir(&wire, None).await });
             match made.await? {
                 Err(error) if error.status() != Some(NtStatus::OBJECT_NAME_COLLISION) && !is_absent(&error) => {
                     return Err(self.failed(&top, &error));
@@ -303,5 +318,11 @@ impl Protocol for SmbProtocol {
             Some(_) => Err(self.error(ErrorKind::NotADirectory, &top, "no directory stands there")),
             None => Err(self.error(ErrorKind::NotFound, &top, "it could not be made")),
         }
+    }
+
+    /// The volume and the folder on it, where files keep their ids.
+    async fn root_identity(&self) -> Option<String> {
+        let root = self.stat(&RelPath::root()).await.ok()??;
+        (root.id != 0).then(|| format!("{:08x}:{:x}", self.volume.serial, root.id))
     }
 }

@@ -1,6 +1,7 @@
 //! Stores on a Samba of the test's own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,13 +39,14 @@ pub async fn open(samba: &Samba) -> Arc<dyn Store> {
 }
 
 pub fn new(at: impl AsRef<[u8]>, what: What) -> Write {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     Write {
         path: path(at),
         what,
         meta: Meta { mtime: Time::new(1_600_000_000, 123_456_700), ..Meta::default() },
         expect: Precondition::Absent,
         displaced: Displaced::Discard,
-        temp: format!(".sitta-tmp-{:x}", std::ptr::from_ref(&()) as usize).into(),
+        temp: format!(".sitta-tmp-{}", COUNT.fetch_add(1, Ordering::Relaxed)).into(),
     }
 }
 
