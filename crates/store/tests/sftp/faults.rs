@@ -7,6 +7,7 @@ use sitta_store::web::WebOptions;
 use sitta_store::wrap::{Backoff, Retried};
 use sitta_store::{Access, ErrorKind, SshAccess, Store};
 use sitta_testbed::proxy::Proxy;
+use sitta_testbed::sshd::{Sshd, SshdOptions};
 
 use crate::support::*;
 
@@ -152,4 +153,14 @@ async fn writes_that_nobody_waits_for() {
     for (name, entry) in store.list(&path("")).await.unwrap() {
         assert!(entry.size == 1 << 20 || &*name == b"last", "only whole files");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_session_keys_in_the_middle() {
+    let lines = vec!["RekeyLimit 4M".into()];
+    let place = Place::of(Sshd::with(&SshdOptions { lines, ..SshdOptions::default() }));
+    let store = place.ready("rekeyed").await;
+    let content = pattern(40 << 20);
+    put(&store, "f", content.clone()).await.unwrap();
+    assert!(get(&store, &path("f")).await.unwrap() == content);
 }
