@@ -36,8 +36,8 @@ use self::index::{Data, Index, Member};
 use self::outside::{Ask, Outside};
 use crate::gather::Gather;
 use crate::{
-    ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
-    ScanOptions, Store, TEMP_PREFIX, Write, Written,
+    ByteStream, Capabilities, Displaced, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result, ScanOptions,
+    Store, TEMP_PREFIX, Write, Written,
 };
 
 /// What compresses a tar.
@@ -263,6 +263,7 @@ impl Store for Archive {
             verifies: false,
             concurrency: if matches!(self.sort, Sort::Zip | Sort::Tar(Coding::Plain)) { 8 } else { 1 },
             batch: 1,
+            batches: 1,
         }
     }
 

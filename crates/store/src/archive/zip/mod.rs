@@ -15,7 +15,7 @@ use futures::stream::StreamExt;
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, ProblemKind, Unknown};
 
 pub(super) use self::read::{Parked, read, read_stored};
-use self::records::{END_LEN, END64_LEN, End, LOCAL_LEN, LOCATOR64_LEN, Parsed, Record, locator64};
+use self::records::{END64_LEN, End, LOCAL_LEN, LOCATOR64_LEN, Parsed, Record, locator64};
 use super::index::{self, Builder, Index};
 use super::{Ask, Outside, digest};
 use crate::{ErrorKind, Result};
