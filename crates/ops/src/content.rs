@@ -36,7 +36,7 @@ pub(crate) async fn fill_in(run: &Run<'_>, left: &mut Tree, right: &mut Tree, pa
             tree.content(id).is_none().then(|| (side, id, tree.path(id)))
         })
         .collect();
-    let in_flight = run.store(Side::Left).capabilities().concurrency.max(2);
+    let in_flight = run.stores.iter().map(|store| store.capabilities().concurrency).max().unwrap_or(1).max(2);
     let mut hashes = stream::iter(wanted)
         .map(|(side, id, path)| {
             let (store, flow) = (run.store(side).clone(), run.flow.clone());

@@ -13,6 +13,7 @@ mod run_id;
 mod scan;
 mod state;
 mod transfer;
+mod untold;
 
 pub use content::hash;
 pub use error::RunError;

@@ -18,6 +18,8 @@ pub struct Options {
     pub hard_links: bool,
     /// Keep extended attributes (`--xattrs`).
     pub xattrs: bool,
+    /// Read back what was written, unless its store has checked it already (`--verify`).
+    pub verify: bool,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Transfers in flight; none: what suits the stores.

@@ -14,7 +14,7 @@ use crate::run_id::RunId;
 use crate::scan::{Scanned, scan_both};
 use crate::state::{Pair, RootSeen};
 use crate::{Outcome, Report, RunError, State};
-use crate::{content, guards, preview, recover};
+use crate::{content, guards, preview, recover, untold};
 
 /// Runs `options.policy` from `left` to `right`.
 ///
@@ -54,10 +54,10 @@ pub(crate) struct Run<'a> {
 }
 
 /// The three trees, ready to plan from.
-struct Trees {
-    left: Tree,
-    right: Tree,
-    base: Base,
+pub(crate) struct Trees {
+    pub left: Tree,
+    pub right: Tree,
+    pub base: Base,
 }
 
 impl Run<'_> {
@@ -70,6 +70,12 @@ impl Run<'_> {
 
     fn locations(&self) -> (&str, &str) {
         (self.stores[0].location(), self.stores[1].location())
+    }
+
+    /// Whether listings tell no times on some side, so that only what was agreed on tells what has changed since.
+    fn is_timeless(&self) -> bool {
+        let mut capabilities = self.stores.iter().map(|store| store.capabilities());
+        capabilities.any(|can| can.traits.mtime_precision == 0 || !can.lists_meta)
     }
 
     fn inputs<'t>(&self, trees: &'t Trees) -> Inputs<'t> {
@@ -87,6 +93,7 @@ impl Run<'_> {
             policy: self.options.policy,
             checksum: self.options.checksum,
             hard_links: self.options.hard_links,
+            remember: self.is_timeless(),
         }
     }
 
@@ -141,11 +148,11 @@ impl Run<'_> {
             pair.is_some_and(|pair| pair.filter.is_some() && pair.filter != self.options.filter_digest());
         // A changed filter makes absent what merely is left out now: plan as if nothing had been agreed on.
         let usable = pair.filter(|_| !refiltered);
-        // A mirror needs its base only to tell a move from a delete and a new file, and where times tell nothing.
-        let timeless = self.stores.iter().any(|store| store.capabilities().traits.mtime_precision == 0);
-        if let Some(pair) = usable.filter(|_| timeless || self.options.policy != Policy::Mirror) {
+        // A mirror needs its base only to tell a move from a delete and a new file, and where listings tell no times.
+        if let Some(pair) = usable.filter(|_| self.is_timeless() || self.options.policy != Policy::Mirror) {
             trees.base = self.state.load_base(pair)?;
         }
+        untold::fill_in(self, &mut trees).await;
         let mut plan = make_plan(&self.inputs(&trees));
         if let Some(pair) = usable
             && trees.base.is_empty()
@@ -175,6 +182,10 @@ impl Run<'_> {
     /// a mount point that belongs to somebody else.
     async fn dress_root(&self, left: &Tree) -> Option<()> {
         let (store, traits) = (self.store(Side::Right), self.store(Side::Left).capabilities().traits);
+        // Stores that hold no directories tell and keep nothing of their root.
+        if !traits.dirs || !store.capabilities().traits.dirs {
+            return None;
+        }
         let now = store.stat(&RelPath::root()).await.ok().flatten()?;
         let mut meta = now.meta;
         let like = left.meta(NodeId::ROOT);
@@ -187,6 +198,7 @@ impl Run<'_> {
         if traits.owners {
             (meta.uid, meta.gid) = (like.uid, like.gid);
         }
+        let meta = meta.or(&now.meta);
         if meta != now.meta {
             store.set_meta(&RelPath::root(), &meta, Precondition::None).await.ok()?;
         }
@@ -228,7 +240,7 @@ impl Run<'_> {
             moved: counts.moved,
             unchanged: plan.summary.unchanged,
             bytes: counts.bytes,
-            requests: 0,
+            requests: self.stores.iter().map(|store| store.requests()).sum(),
             took: self.started.elapsed(),
             problems,
             conflicts: plan.conflicts.clone(),

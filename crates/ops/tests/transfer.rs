@@ -4,8 +4,10 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
 
 use sitta_ops::{Event, Held, MaxDelete, Outcome, RunError, StepKind};
+use sitta_store::memory::{Fault, MemoryStore};
 use sitta_tree::{Existing, Policy, ProblemKind, Side};
 use support::{Events, Pair, get, listing, put};
 
@@ -263,4 +265,31 @@ fn extended_attributes_follow_on_files_and_folders() {
     assert_eq!((get("d", "user.colour"), get("d/a", "user.colour")), (Some("green".into()), None));
     assert_eq!(get("d/a", "user.shape"), Some("round".into()));
     assert_eq!(pair.run().unchanged, 1);
+}
+
+#[test]
+fn what_reads_back_differently_is_no_success() {
+    let mut pair = Pair::mirror();
+    pair.options.verify = true;
+    put(&pair.src(), "good", "good");
+    put(&pair.src(), "rotten", "as it was sent");
+    let memory = MemoryStore::new("memory:dst");
+    let disk = memory.clone();
+    memory.on_call(move |call| {
+        if call.name == "read" && call.path.as_bytes() == b"rotten" {
+            disk.put(&call.path, "as it was seNt");
+        }
+        Fault::None
+    });
+    let [left, _] = pair.stores();
+    let report = pair.run_between(left.clone(), Arc::new(memory.clone()), &()).unwrap();
+    assert_eq!((report.outcome, report.copied), (Outcome::Partial, 1));
+    assert_eq!(report.problems.len(), 1);
+    assert_eq!(
+        (report.problems[0].kind, report.problems[0].path.as_bytes()),
+        (ProblemKind::Corrupt, &b"rotten"[..])
+    );
+    memory.calm();
+    let report = pair.run_between(left, Arc::new(memory), &()).unwrap();
+    assert_eq!((report.outcome, report.updated, report.unchanged), (Outcome::Success, 1, 1));
 }

@@ -17,6 +17,11 @@ impl Precondition {
             _ => false,
         }
     }
+
+    /// Whether this may be the expected entry after a rename of ours, which moves what changes with each version.
+    pub(crate) fn admits_moved(&self, now: &Entry) -> bool {
+        matches!(self, Self::Version(version) if same_bytes(now, version))
+    }
 }
 
 /// Whether `entry` holds the bytes that `expected` tells of, though a step of ours may have moved what changes with

@@ -18,6 +18,8 @@ pub struct Access {
     pub password: Option<Password>,
     /// A bearer token, for WebDAV and HTTP.
     pub token: Option<Password>,
+    /// How many calls shall be in flight at most; none: what suits the server.
+    pub transfers: Option<usize>,
     /// Certificates and timeouts of what speaks HTTP. The timeout counts for all servers.
     pub web: WebOptions,
     /// For SFTP.

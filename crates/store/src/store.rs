@@ -35,10 +35,12 @@ pub struct Capabilities {
     pub lists_meta: bool,
     /// A write ends well only if the store has found the bytes that it holds to be those that were sent.
     pub verifies: bool,
-    /// How many calls in flight suit it.
+    /// How many calls in flight suit it; what one [`Store::apply`] has in flight counts.
     pub concurrency: usize,
-    /// How many writes suit one [`Store::write_batch`].
+    /// How many changes suit one [`Store::apply`].
     pub batch: usize,
+    /// How many such calls at a time keep it busy.
+    pub batches: usize,
 }
 
 /// What must stand at a path for a change to happen. Otherwise the call fails with [`crate::ErrorKind::Changed`] and
@@ -242,6 +244,16 @@ pub enum Change {
         /// The entry of another store that has the extended attributes it shall get, where both stores keep them.
         xattrs_of: Option<(Arc<dyn Store>, RelPath)>,
     },
+}
+
+impl Change {
+    /// The path that it is named by; of a rename the old one.
+    pub fn path(&self) -> &RelPath {
+        match self {
+            Self::Write(write) => &write.path,
+            Self::Remove { path, .. } | Self::SetMeta { path, .. } | Self::Rename { from: path, .. } => path,
+        }
+    }
 }
 
 /// What a successful change left at the path.

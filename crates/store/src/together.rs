@@ -4,23 +4,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, FutureExt, Shared};
-use futures::stream::{self, StreamExt};
+use futures::future::{BoxFuture, FutureExt, Shared, join_all};
 use sitta_tree::RelPath;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Change, Flow, Result, Store, What, Written};
 
 /// Done, whatever came of it.
 type Done = Shared<BoxFuture<'static, ()>>;
 
-/// Fulfils [`Store::apply`] with up to `in_flight` changes at a time. A change waits for earlier ones at its own paths
-/// and above; the removal of a directory also for those below.
+/// What one store has in flight at most, over all batches.
+pub(crate) type Lanes = Semaphore;
+
+/// Fulfils [`Store::apply`] with as many changes in flight as there are lanes. A change waits for earlier ones at its
+/// own paths and above; the removal of a directory also for those below.
 pub(crate) async fn apply<S: Store + ?Sized>(
     store: &S,
     changes: Vec<Change>,
     flow: &Arc<Flow>,
-    in_flight: usize,
+    lanes: &Lanes,
 ) -> Vec<Result<Option<Written>>> {
     let mut order = Order::default();
     let mut calls: Vec<BoxFuture<'_, Result<Option<Written>>>> = Vec::with_capacity(changes.len());
@@ -28,16 +30,18 @@ pub(crate) async fn apply<S: Store + ?Sized>(
         let before = order.before(&change);
         let (done, signal) = oneshot::channel::<()>();
         order.note(&change, signal.map(drop).boxed().shared());
-        calls.push(after(before, done, one(store, change, flow)).boxed());
+        calls.push(after(before, done, lanes, one(store, change, flow)).boxed());
     }
-    stream::iter(calls).buffered(in_flight.max(1)).collect().await
+    join_all(calls).await
 }
 
 /// A call that begins when all of `before` are done.
-async fn after<T>(before: Vec<Done>, done: oneshot::Sender<()>, call: impl Future<Output = T>) -> T {
+async fn after<T>(before: Vec<Done>, done: oneshot::Sender<()>, lanes: &Lanes, call: impl Future<Output = T>) -> T {
     for earlier in before {
         earlier.await;
     }
+    // Taken only by who can go ahead, so that nobody waits for a lane that waits for it.
+    let _lane = lanes.acquire().await.expect("lanes stay open");
     let result = call.await;
     drop(done);
     result
@@ -156,7 +160,7 @@ mod tests {
                 remove("gone"),
                 remove("d/e"),
             ];
-            let results = apply(&memory, changes, &Arc::default(), 4).await;
+            let results = apply(&memory, changes, &Arc::default(), &Lanes::new(4)).await;
             assert!(results.iter().all(Result::is_ok), "{slow}: {results:?}");
             if slow == "d" {
                 let seen = seen.lock().unwrap();
@@ -169,7 +173,8 @@ mod tests {
     async fn a_failure_stops_nobody_who_does_not_need_it() {
         let memory = MemoryStore::new("memory:");
         let results =
-            apply(&memory, vec![file("none/x"), file("a"), file("a"), file("b")], &Arc::default(), 2).await;
+            apply(&memory, vec![file("none/x"), file("a"), file("a"), file("b")], &Arc::default(), &Lanes::new(2))
+                .await;
         let ok: Vec<_> = results.iter().map(Result::is_ok).collect();
         assert_eq!(ok, [false, true, false, true]);
     }

@@ -118,7 +118,8 @@ impl Executor<'_> {
             Op::MakeDir { like } => {
                 // Its own permissions may forbid filling it; they are set when it is full.
                 let mut meta = other.meta(like);
-                if self.traits(action.side.other()).modes {
+                let told = self.traits(action.side.other());
+                if told.modes && told.dirs {
                     meta.mode |= 0o700;
                 }
                 item.other = Some(other.fingerprint(like));
@@ -254,7 +255,7 @@ impl Executor<'_> {
         };
         // The version that was scanned there, or what a copy of this one looks like.
         let same = |entry: &Entry| match seen {
-            Some(id) => entry.fingerprint() == tree(self.inputs, side).fingerprint(id),
+            Some(id) => entry.fingerprint().same_version(&tree(self.inputs, side).fingerprint(id)),
             None => {
                 let precision = self.traits(side).mtime_precision.max(self.traits(action.side).mtime_precision);
                 entry.kind == own.kind(id)

@@ -4,6 +4,7 @@ mod batch;
 mod change;
 mod settle;
 mod tally;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl<'a> Executor<'a> {
         let store = self.run.store(group.side).clone();
         let capabilities = store.capabilities();
         let in_flight = match group.stage.overlaps() {
-            true => self.run.options.transfers.unwrap_or(capabilities.concurrency).max(1),
+            true => self.run.options.transfers.unwrap_or(usize::MAX).min(capabilities.batches).max(1),
             false => 1,
         };
         let mut flights = JoinSet::new();
@@ -219,9 +220,14 @@ impl<'a> Executor<'a> {
             self.run.sink.event(Event::Sending { path: largest.path.clone(), size: largest.bytes });
         }
         let flow = self.run.flow.clone();
+        let verify = self.run.options.verify && !store.capabilities().verifies;
         Ok(Some(async move {
-            let changes = items.iter_mut().map(|item| item.change.take().expect("not launched before")).collect();
-            let results = store.apply(changes, &flow).await;
+            let changes: Vec<_> =
+                items.iter_mut().map(|item| item.change.take().expect("not launched before")).collect();
+            let results = match verify {
+                true => verify::apply(&store, changes, &flow).await,
+                false => store.apply(changes, &flow).await,
+            };
             Flight { items, intents, results }
         }))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sitta_store::{Store, Written};
-use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Outcome, Plan, Side};
+use sitta_tree::{Action, Agreed, Fingerprint, Inputs, Kind, NodeId, Op, Outcome, Plan, Side, Time};
 use tokio::task::JoinHandle;
 
 use super::change::{Prepared, linked_like};
@@ -120,7 +120,13 @@ impl<'a> Settler<'a> {
             }
         };
         if let (Some(like), Some(written), Some(other)) = (like, written, item.other) {
-            let agreed = agreed(inputs, action.side, like, written.entry.fingerprint(), written.content, other);
+            let mut agreed = agreed(inputs, action.side, like, written.entry.fingerprint(), written.content, other);
+            // What the listing did not tell came with the bytes.
+            agreed.meta = agreed.meta.or(&written.entry.meta);
+            let source = if action.side == Side::Left { &mut agreed.right } else { &mut agreed.left };
+            if source.mtime == Time::default() {
+                source.mtime = agreed.meta.mtime;
+            }
             self.landed.changes.push(&item.path, Some(&agreed));
         }
     }

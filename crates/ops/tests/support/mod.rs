@@ -34,6 +34,7 @@ pub fn options(policy: Policy) -> Options {
         checksum: false,
         hard_links: false,
         xattrs: false,
+        verify: false,
         dry_run: false,
         transfers: None,
         max_delete: MaxDelete::Default,

@@ -51,6 +51,9 @@ pub struct MovingArgs {
     pub xattrs: bool,
     #[command(flatten)]
     pub rules: RuleArgs,
+    /// Read back what was written and compare it with what was sent, where the store does not do so itself
+    #[arg(long, help_heading = "Safety")]
+    pub verify: bool,
     /// Keep what is replaced or deleted in .sitta/trash at the destination, or in DIR there [values: on, off, DIR]
     #[arg(long, value_name = "DIR|off", num_args = 0..=1, default_missing_value = "on", help_heading = "Safety")]
     pub trash: Option<OsString>,

@@ -59,6 +59,7 @@ fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome<Job> 
         checksum: args.checksum,
         hard_links: args.hard_links,
         xattrs: args.xattrs,
+        verify: args.verify,
         dry_run: args.dry_run,
         transfers: args.transfers.map(usize::from),
         max_delete: args.max_delete.unwrap_or(MaxDelete::Default),

@@ -44,6 +44,7 @@ pub(super) fn capabilities(path: &Path) -> (Capabilities, bool) {
         folds_names: folds,
         stable_ids,
     };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
     let capabilities = Capabilities {
         traits,
         rename: true,
@@ -52,8 +53,9 @@ pub(super) fn capabilities(path: &Path) -> (Capabilities, bool) {
         writable: !read_only,
         lists_meta: true,
         verifies: false,
-        concurrency: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4),
+        concurrency: threads,
         batch: 256,
+        batches: threads,
     };
     (capabilities, stable_ids)
 }

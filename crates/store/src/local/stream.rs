@@ -15,8 +15,6 @@ use crate::{ByteStream, Error, Fetched, Flow, Result, Source, What, Write, Writt
 
 /// Up to this size a file from elsewhere is fetched whole.
 const WHOLE: u64 = 1 << 20;
-/// How many are fetched at once.
-const AHEAD: usize = 8;
 /// How many bytes that were fetched wait at most for the disk.
 const HELD: u64 = 16 << 20;
 /// How many pieces of a large file wait at most for the disk.
@@ -26,17 +24,26 @@ fn is_far(write: &Write) -> bool {
     matches!(&write.what, What::File(Source::Stored { store, .. }) if store.as_local().is_none())
 }
 
+/// How many files its store likes to give at once.
+fn ahead_of(write: &Write) -> usize {
+    match &write.what {
+        What::File(Source::Stored { store, .. }) => store.capabilities().concurrency.max(1),
+        _ => 1,
+    }
+}
+
 pub(super) async fn write_all(store: &LocalStore, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
     if !writes.iter().any(is_far) {
         let items = writes.into_iter().map(|write| Item { write, feed: None }).collect();
         return carry_out(store, items, flow).await;
     }
     let mut results: Vec<Option<Result<Written>>> = writes.iter().map(|_| None).collect();
+    let most = writes.iter().map(ahead_of).max().unwrap_or(1);
     let mut todo = writes.into_iter().enumerate();
     let mut ahead = FuturesOrdered::new();
     let mut run: (Vec<usize>, Vec<Item>, u64) = (Vec::new(), Vec::new(), 0);
     loop {
-        while ahead.len() < AHEAD
+        while ahead.len() < most
             && let Some((index, write)) = todo.next()
         {
             ahead.push_back(fetch(index, write, flow));

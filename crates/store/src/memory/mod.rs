@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::StreamExt;
-use sitta_tree::{ContentHash, Entry, Kind, Meta, RelPath, SideTraits, Time, Tree};
+use sitta_tree::{ContentHash, Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Time, Tree};
 
 pub use fault::{Call, Fault};
 use state::{Shape, State};
 
 use crate::{
-    ByteStream, Capabilities, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result, ScanOptions,
-    Source, Store, TEMP_PREFIX, What, Write, Written,
+    ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
+    ScanOptions, Source, Store, TEMP_PREFIX, What, Write, Written,
 };
 
 /// How much one chunk of a read holds.
@@ -62,6 +62,7 @@ impl MemoryStore {
         verifies: false,
         concurrency: 4,
         batch: 16,
+        batches: 4,
     };
 
     /// An empty store that is shown as `location`.
@@ -170,6 +171,13 @@ impl MemoryStore {
         work(&mut self.state()).map_err(|(kind, what)| self.error(kind, path, what))
     }
 
+    /// What a listing tells of an entry.
+    fn listed(&self, entry: &mut Entry) {
+        if !self.capabilities.lists_meta && entry.kind == Kind::File {
+            entry.meta = Meta::default();
+        }
+    }
+
     /// All bytes of a source, from the version that was meant.
     async fn fetch(&self, source: &Source, path: &RelPath, flow: &Flow) -> Result<Bytes> {
         let mut bytes = BytesMut::new();
@@ -200,7 +208,8 @@ impl Store for MemoryStore {
         if options.flow.is_cancelled() {
             return Err(self.error(ErrorKind::Cancelled, &RelPath::root(), "cancelled"));
         }
-        let entries = self.call("scan", &RelPath::root(), |state| Ok(state.all())).await?;
+        let mut entries = self.call("scan", &RelPath::root(), |state| Ok(state.all())).await?;
+        entries.iter_mut().for_each(|(_, entry)| self.listed(entry));
         options.flow.add_entries(entries.len() as u64);
         let mut ignored: Vec<RelPath> = Vec::new();
         let mut skipped: Option<RelPath> = None;
@@ -239,7 +248,9 @@ impl Store for MemoryStore {
         let entries = self.call("list", dir, |state| state.list(dir)).await?;
         let ours =
             |name: &[u8]| name.starts_with(TEMP_PREFIX.as_bytes()) || (dir.is_root() && name == OWN_DIR.as_bytes());
-        Ok(entries.into_iter().filter(|(name, _)| !ours(name)).collect())
+        let mut entries: Vec<_> = entries.into_iter().filter(|(name, _)| !ours(name)).collect();
+        entries.iter_mut().for_each(|(_, entry)| self.listed(entry));
+        Ok(entries)
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
@@ -252,6 +263,20 @@ impl Store for MemoryStore {
         let rest = bytes.slice(end.min(range.start.min(end as u64) as usize)..end);
         let chunks = (0..rest.len()).step_by(CHUNK).map(move |at| Ok(rest.slice(at..rest.len().min(at + CHUNK))));
         Ok(futures::stream::iter(chunks.collect::<Vec<_>>()).boxed())
+    }
+
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        let bytes = self.read(path, offset..u64::MAX).await?;
+        if self.capabilities.lists_meta {
+            return Ok(Fetched { bytes, meta: None, pinned: false });
+        }
+        // As an object store: metadata and version come with the answer.
+        match self.state().entry(path) {
+            Some(entry) if entry.fingerprint().same_version(version) => {
+                Ok(Fetched { bytes, meta: Some(entry.meta), pinned: true })
+            }
+            _ => Err(self.error(ErrorKind::Changed, path, "another version")),
+        }
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {

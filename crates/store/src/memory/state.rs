@@ -232,6 +232,9 @@ impl State {
         expect: &Precondition,
         displaced: &Displaced,
     ) -> Result<Entry, Refused> {
+        if !self.traits.dirs {
+            self.make_dirs(path);
+        }
         self.parent_dir(path)?;
         if let Some(old) = self.may_displace(path, expect)? {
             self.displace(path, &old, displaced)?;

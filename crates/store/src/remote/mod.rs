@@ -15,9 +15,10 @@ use sitta_tree::{ContentHash, Entry, Fingerprint, Kind, Meta, RelPath, Tree};
 
 use self::way::Way;
 use crate::gather::walk;
+use crate::together::{self, Lanes};
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
-    ScanOptions, Store, TEMP_PREFIX, What, Write, Written, together,
+    ScanOptions, Store, TEMP_PREFIX, What, Write, Written,
 };
 
 /// What a server can be asked for. Each call is at least one request, has a timeout, and fails with an [`Error`] that
@@ -80,6 +81,11 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     /// Makes the root directory, with those above it, if it is not there.
     async fn create_root(&self) -> Result<()>;
 
+    /// See [`Store::root_identity`].
+    async fn root_identity(&self) -> Option<String> {
+        None
+    }
+
     /// An error at `path` of this store.
     fn error(&self, kind: ErrorKind, path: &RelPath, what: &'static str) -> Error {
         Error::new(kind, self.location(), path.clone(), what)
@@ -91,11 +97,13 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
 pub(crate) struct RemoteStore<P> {
     protocol: P,
     way: Way,
+    lanes: Lanes,
 }
 
 impl<P: Protocol> RemoteStore<P> {
     pub fn new(protocol: P) -> Self {
-        Self { protocol, way: Way::default() }
+        let lanes = Lanes::new(protocol.capabilities().concurrency.max(1));
+        Self { protocol, way: Way::default(), lanes }
     }
 
     fn error(&self, kind: ErrorKind, path: &RelPath, what: &'static str) -> Error {
@@ -204,7 +212,7 @@ impl<P: Protocol> Store for RemoteStore<P> {
     }
 
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
-        together::apply(self, changes, flow, self.capabilities().concurrency).await
+        together::apply(self, changes, flow, &self.lanes).await
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
@@ -238,5 +246,9 @@ impl<P: Protocol> Store for RemoteStore<P> {
 
     async fn create_root(&self) -> Result<()> {
         self.protocol.create_root().await
+    }
+
+    async fn root_identity(&self) -> Option<String> {
+        self.protocol.root_identity().await
     }
 }

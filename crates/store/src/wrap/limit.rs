@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::local::LocalStore;
 use crate::{
-    ByteStream, Capabilities, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store, What,
-    Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store,
+    What, Write, Written,
 };
 
 /// What flows at most: a bucket of tokens, one a byte, that fills at the rate and holds a tenth of a second's worth.
@@ -127,6 +127,17 @@ impl Store for Limited {
             slowed.push(self.slowed(write).await);
         }
         self.inner.write_batch(slowed, flow).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
+        let mut slowed = Vec::with_capacity(changes.len());
+        for change in changes {
+            slowed.push(match change {
+                Change::Write(write) => Change::Write(self.slowed(write).await),
+                other => other,
+            });
+        }
+        self.inner.apply(slowed, flow).await
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {

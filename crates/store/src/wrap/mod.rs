@@ -1,5 +1,6 @@
 //! Wrappers round any store: each adds one thing and is a store itself.
 
+mod aftermath;
 mod limit;
 mod readonly;
 mod record;

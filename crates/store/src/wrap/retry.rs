@@ -10,10 +10,11 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::StreamExt;
 use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
+use super::aftermath;
 use crate::local::LocalStore;
 use crate::{
-    ByteStream, Capabilities, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
-    Written,
+    ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions,
+    Store, Write, Written,
 };
 
 /// How often and after what pauses.
@@ -35,6 +36,20 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Makes a call that may be repeated, until it succeeds, fails for good, or was tried often enough.
+    pub(crate) async fn again<T, F: Future<Output = Result<T>>>(&self, mut call: impl FnMut() -> F) -> Result<T> {
+        let mut failed = 0;
+        loop {
+            match call().await {
+                Err(error) if error.kind.is_transient() && failed + 1 < self.tries => {
+                    failed += 1;
+                    self.pause(failed).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     async fn pause(&self, failed: u32) {
         let most = self.first.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(self.longest);
         // The standard library's only source of randomness.
@@ -51,9 +66,14 @@ pub struct Retried {
     backoff: Backoff,
 }
 
-/// Whether a change with this precondition may be repeated though the first try may have taken effect.
-fn repeatable(expect: &Precondition) -> bool {
-    *expect != Precondition::None
+/// Whether a change may be repeated though the first try may have taken effect.
+fn repeatable(change: &Change) -> bool {
+    match change {
+        Change::Write(Write { expect, .. }) | Change::Remove { expect, .. } | Change::Rename { expect, .. } => {
+            *expect != Precondition::None
+        }
+        Change::SetMeta { .. } => true,
+    }
 }
 
 impl Retried {
@@ -62,17 +82,8 @@ impl Retried {
         Self { inner, backoff }
     }
 
-    async fn again<T, F: Future<Output = Result<T>>>(&self, may: bool, mut call: impl FnMut() -> F) -> Result<T> {
-        let mut failed = 0;
-        loop {
-            match call().await {
-                Err(error) if may && error.kind.is_transient() && failed + 1 < self.backoff.tries => {
-                    failed += 1;
-                    self.backoff.pause(failed).await;
-                }
-                result => return result,
-            }
-        }
+    async fn again<T, F: Future<Output = Result<T>>>(&self, call: impl FnMut() -> F) -> Result<T> {
+        self.backoff.again(call).await
     }
 
     /// Opens a stream again at the offset where it broke off.
@@ -118,20 +129,20 @@ impl Store for Retried {
     }
 
     async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
-        self.again(true, || self.inner.scan(options)).await
+        self.again(|| self.inner.scan(options)).await
     }
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
-        self.again(true, || self.inner.list(dir)).await
+        self.again(|| self.inner.list(dir)).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
-        self.again(true, || self.inner.stat(path)).await
+        self.again(|| self.inner.stat(path)).await
     }
 
     /// A stream that breaks off is opened again where it stopped.
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
-        let stream = self.again(true, || self.inner.read(path, range.clone())).await?;
+        let stream = self.again(|| self.inner.read(path, range.clone())).await?;
         let (inner, path) = (self.inner.clone(), path.clone());
         Ok(self.resumed(stream, range.start, move |offset| {
             let (inner, path, rest) = (inner.clone(), path.clone(), offset..range.end);
@@ -141,7 +152,7 @@ impl Store for Retried {
 
     /// As `read`, each time from the version that is meant.
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
-        let fetched = self.again(true, || self.inner.fetch(path, version, offset)).await?;
+        let fetched = self.again(|| self.inner.fetch(path, version, offset)).await?;
         let (inner, path, version) = (self.inner.clone(), path.clone(), *version);
         let bytes = self.resumed(fetched.bytes, offset, move |offset| {
             let (inner, path) = (inner.clone(), path.clone());
@@ -151,20 +162,27 @@ impl Store for Retried {
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
-        self.again(repeatable(&write.expect), || self.inner.write(write.clone(), flow)).await
+        let mut results = self.apply(vec![Change::Write(write)], flow).await;
+        results.pop().expect("one result for one change").map(|written| written.expect("a write leaves something"))
+    }
+
+    async fn write_batch(&self, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
+        let results = self.apply(writes.into_iter().map(Change::Write).collect(), flow).await;
+        results.into_iter().map(|result| result.map(|written| written.expect("a write leaves something"))).collect()
     }
 
     /// What failed for the moment is tried again as a smaller batch, with what failed because a directory above it did.
-    async fn write_batch(&self, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
-        let mut results = self.inner.write_batch(writes.clone(), flow).await;
+    async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
+        let mut results = self.inner.apply(changes.clone(), flow).await;
         for failed in 1..self.backoff.tries {
             let mut again: Vec<usize> = Vec::new();
             for (at, result) in results.iter().enumerate() {
                 let Err(error) = result else { continue };
-                let path = &writes[at].path;
-                let below = |above: &usize| path != &writes[*above].path && path.is_within(&writes[*above].path);
+                let path = changes[at].path();
+                let below =
+                    |above: &usize| path != changes[*above].path() && path.is_within(changes[*above].path());
                 let orphan = error.kind == ErrorKind::NotFound && again.iter().any(below);
-                if orphan || (error.kind.is_transient() && repeatable(&writes[at].expect)) {
+                if orphan || (error.kind.is_transient() && repeatable(&changes[at])) {
                     again.push(at);
                 }
             }
@@ -172,36 +190,43 @@ impl Store for Retried {
                 break;
             }
             self.backoff.pause(failed).await;
-            let batch = again.iter().map(|at| writes[*at].clone()).collect();
-            for (at, result) in again.into_iter().zip(self.inner.write_batch(batch, flow).await) {
-                results[at] = result;
+            let batch: Vec<_> = again.iter().map(|at| changes[*at].clone()).collect();
+            for (at, result) in again.into_iter().zip(self.inner.apply(batch, flow).await) {
+                results[at] = match result {
+                    Err(error) => aftermath::settle(&*self.inner, &changes[at], error).await,
+                    done => done,
+                };
             }
         }
         results
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
-        self.again(repeatable(&expect), || self.inner.remove(path, expect, displaced.clone())).await
+        let change = Change::Remove { path: path.clone(), expect, displaced };
+        let mut results = self.apply(vec![change], &Arc::default()).await;
+        results.pop().expect("one result for one change").map(drop)
     }
 
     async fn remove_temp(&self, path: &RelPath) -> Result<()> {
-        self.again(true, || self.inner.remove_temp(path)).await
+        self.again(|| self.inner.remove_temp(path)).await
     }
 
     async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written> {
-        self.again(repeatable(&expect), || self.inner.rename(from, to, expect)).await
+        let change = Change::Rename { from: from.clone(), to: to.clone(), expect };
+        let mut results = self.apply(vec![change], &Arc::default()).await;
+        results.pop().expect("one result for one change").map(|written| written.expect("a rename leaves something"))
     }
 
     async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
-        self.again(true, || self.inner.set_meta(path, meta, expect)).await
+        self.again(|| self.inner.set_meta(path, meta, expect)).await
     }
 
     async fn sync(&self) -> Result<()> {
-        self.again(true, || self.inner.sync()).await
+        self.again(|| self.inner.sync()).await
     }
 
     async fn create_root(&self) -> Result<()> {
-        self.again(true, || self.inner.create_root()).await
+        self.again(|| self.inner.create_root()).await
     }
 
     async fn root_identity(&self) -> Option<String> {
@@ -270,8 +295,37 @@ mod tests {
         let (_, store) = flaky(Fault::Fail(ErrorKind::Denied), 1);
         assert_eq!(store.stat(&path("a")).await.unwrap_err().kind, ErrorKind::Denied);
         let (memory, store) = flaky(Fault::LoseReply(ErrorKind::Unreachable), 1);
-        let lost = store.write(new_file("a", Precondition::Absent), &flow).await.unwrap_err();
-        assert_eq!(lost.kind, ErrorKind::Changed, "the first try took effect");
-        assert!(memory.stat(&path("a")).await.expect("calm").is_some());
+        let refused = store.write(new_file("a", Precondition::None), &flow).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Unreachable, "whether it took effect is not known");
+        drop(memory);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_reply_is_no_failure() {
+        let flow = Arc::default();
+        let lost = Fault::LoseReply(ErrorKind::Unreachable);
+        let (memory, store) = flaky(lost, 1);
+        let written = store.write(new_file("a", Precondition::Absent), &flow).await.expect("it took effect");
+        assert_eq!(memory.stat(&path("a")).await.expect("calm"), Some(written.entry.clone()));
+        let (memory, store) = flaky(lost, 0);
+        memory.put(&path("a"), "x");
+        let entry = memory.stat(&path("a")).await.expect("no fault").expect("just put");
+        let version = Precondition::Version(entry.fingerprint());
+        let mut calls = 0;
+        memory.on_call(move |_| {
+            calls += 1;
+            if calls == 1 { lost } else { Fault::None }
+        });
+        store.remove(&path("a"), version, Displaced::Discard).await.expect("it is gone");
+        assert_eq!(memory.stat(&path("a")).await.expect("calm"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_else_did_meanwhile_is_a_failure() {
+        let flow = Arc::default();
+        let (memory, store) = flaky(Fault::Fail(ErrorKind::Unreachable), 1);
+        memory.put(&path("a"), "y");
+        let refused = store.write(new_file("a", Precondition::Absent), &flow).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Changed, "as long, but other bytes");
     }
 }

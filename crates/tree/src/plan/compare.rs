@@ -58,7 +58,7 @@ impl<'a> Planner<'a> {
 
     /// Whether the entry is in exactly the version that was agreed on.
     pub fn untouched(&self, side: Side, node: NodeId, base: NodeId) -> bool {
-        self.tree(side).fingerprint(node) == self.agreed_print(side, base)
+        self.tree(side).fingerprint(node).same_version(&self.agreed_print(side, base))
     }
 
     /// What became of `node` since `base`. Where a conflict was left for the user, nothing was agreed.
@@ -76,7 +76,7 @@ impl<'a> Planner<'a> {
                 let (now, then) = (tree.fingerprint(node), self.agreed_print(side, base));
                 match (tree.content(node), agreed.content(base)) {
                     (Some(now), Some(then)) => now == then,
-                    _ => now == then || self.same_file(side, &now, &then),
+                    _ => now.same_version(&then) || self.same_file(side, &now, &then),
                 }
             }
             Kind::Dir | Kind::Unknown => true,

@@ -123,6 +123,9 @@ pub struct Inputs<'a> {
     pub checksum: bool,
     /// Files with several names on the left get the same on the right (`--hard-links`; one-way policies only).
     pub hard_links: bool,
+    /// A mirror, too, tells what it found equal ([`Plan::agreed`]): between stores whose listings tell no times, only
+    /// that tells the next run.
+    pub remember: bool,
 }
 
 /// Where an action changes something, without owning the path: a million actions is an everyday plan.

@@ -70,7 +70,7 @@ impl Planner<'_> {
             return Some(self.set_meta(Side::Right, r, l));
         }
         // A mirror does without a base, unless nothing else can tell what is unchanged.
-        if !self.mirrors() || !self.keeps.has(MetaFields::MTIME) {
+        if !self.mirrors() || self.inputs.remember {
             self.agree(base, l, r);
         }
         None

@@ -133,6 +133,7 @@ impl Case {
             policy,
             checksum: self.checksum,
             hard_links: self.hard_links,
+            remember: self.traits.iter().any(|traits| traits.mtime_precision == 0),
         };
         look(&inputs, sitta_tree::plan::plan(&inputs))
     }

@@ -78,6 +78,7 @@ impl World {
             policy: self.policy,
             checksum: false,
             hard_links: false,
+            remember: false,
         }
     }
 

@@ -1,0 +1,98 @@
+//! What a listing does not tell: times and modes on object stores. It is taken from what was agreed on where the version
+//! is still that one, and asked for, a request each, only where it decides something.
+
+use futures::{StreamExt, stream};
+use sitta_tree::{Base, Entry, Kind, Meta, NodeId, Policy, Problem, RelPath, Side, Tree, Unknown};
+
+use crate::transfer::{Run, Trees};
+
+/// Fills in both trees, where their stores' listings do not tell metadata.
+pub(crate) async fn fill_in(run: &Run<'_>, trees: &mut Trees) {
+    for side in [Side::Left, Side::Right] {
+        if run.store(side).capabilities().lists_meta {
+            continue;
+        }
+        let (own, other) = match side {
+            Side::Left => (&mut trees.left, &trees.right),
+            Side::Right => (&mut trees.right, &trees.left),
+        };
+        let asked = recall(run.options.policy, side, own, other, &trees.base);
+        ask(run, side, own, other, asked).await;
+    }
+}
+
+/// A file whose metadata must be asked for, and its counterpart.
+type Asked = (NodeId, NodeId);
+
+/// Takes from the base what it knows, and gives the files of which it does not.
+fn recall(policy: Policy, side: Side, own: &mut Tree, other: &Tree, base: &Base) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    let mut dirs = vec![(NodeId::ROOT, Some(NodeId::ROOT), Some(NodeId::ROOT))];
+    while let Some((dir, in_base, in_other)) = dirs.pop() {
+        for id in own.children(dir) {
+            let name = own.name(id);
+            let agreed = in_base.and_then(|dir| base.tree().child(dir, name));
+            let counterpart = in_other.and_then(|dir| other.child(dir, name));
+            match own.kind(id) {
+                Kind::Dir => dirs.push((id, agreed, counterpart)),
+                Kind::File => match agreed.and_then(|agreed| known(side, own, id, base, agreed)) {
+                    Some(meta) => own.set_meta(id, &meta),
+                    None => asked.extend(
+                        counterpart
+                            .filter(|c| decides(policy, own, id, other, *c))
+                            .map(|counterpart| (id, counterpart)),
+                    ),
+                },
+                Kind::Symlink | Kind::Unknown => {}
+            }
+        }
+    }
+    asked
+}
+
+/// The metadata that was agreed on, if this is still the version that it was agreed on for.
+fn known(side: Side, own: &Tree, id: NodeId, base: &Base, agreed: NodeId) -> Option<Meta> {
+    let version = match side {
+        Side::Left => base.left(agreed),
+        Side::Right => base.right(agreed),
+    };
+    let same = base.tree().kind(agreed) == Kind::File && own.fingerprint(id).same_version(&version);
+    (same && !base.is_conflicted(agreed)).then(|| base.tree().meta(agreed))
+}
+
+/// Whether the file's time can change what is done: not if sizes tell already that it is another one, and nobody asks
+/// which is newer.
+fn decides(policy: Policy, own: &Tree, id: NodeId, other: &Tree, counterpart: NodeId) -> bool {
+    let same_size = own.size(id) == other.size(counterpart);
+    other.kind(counterpart) == Kind::File && (same_size || policy != Policy::Mirror)
+}
+
+async fn ask(run: &Run<'_>, side: Side, own: &mut Tree, other: &Tree, asked: Vec<Asked>) {
+    let store = run.store(side);
+    let capabilities = store.capabilities();
+    let wanted: Vec<_> = asked.into_iter().map(|(id, like)| (id, like, own.path(id))).collect();
+    let mut answers = stream::iter(wanted)
+        .map(|(id, like, path): (NodeId, NodeId, RelPath)| async move {
+            let told = if run.flow.is_cancelled() { Ok(None) } else { store.stat(&path).await };
+            (id, like, path, told)
+        })
+        .buffer_unordered(capabilities.concurrency.max(1));
+    while let Some((id, like, path, told)) = answers.next().await {
+        match told {
+            Ok(Some(entry)) if entry.fingerprint().same_version(&own.fingerprint(id)) => {
+                own.set_meta(id, &as_told(&entry, &other.meta(like)));
+            }
+            // It changed since it was listed: what is done to it will be refused, and the next run sees it anew.
+            Ok(_) => {}
+            Err(error) => {
+                own.problems.push(Problem::new(path, error.problem_kind(false), error.source.to_string()));
+                own.set_unknown(id, Unknown::Unreadable);
+            }
+        }
+    }
+}
+
+/// An entry's metadata; a mode that nobody ever told (an object that another program wrote) is no difference.
+fn as_told(entry: &Entry, counterpart: &Meta) -> Meta {
+    Meta { mtime: entry.meta.mtime, ..entry.meta.or(counterpart) }
+}
