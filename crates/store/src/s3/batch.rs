@@ -47,11 +47,11 @@ impl S3Store {
                 others.extend(run);
                 others.extend(changes.next_if(|change| !is_plain_removal(change)));
             } else {
-                results.extend(together::apply(self, std::mem::take(&mut others), flow, super::CONCURRENCY).await);
+                results.extend(together::apply(self, std::mem::take(&mut others), flow, &self.lanes).await);
                 results.extend(self.remove_many(run, flow).await);
             }
         }
-        results.extend(together::apply(self, others, flow, super::CONCURRENCY).await);
+        results.extend(together::apply(self, others, flow, &self.lanes).await);
         results
     }
 
@@ -59,7 +59,7 @@ impl S3Store {
     /// settle (a directory, say, or nothing there) goes the usual way afterwards.
     async fn remove_many(&self, run: Vec<Change>, flow: &Arc<Flow>) -> Results {
         if flow.is_cancelled() {
-            return together::apply(self, run, flow, super::CONCURRENCY).await;
+            return together::apply(self, run, flow, &self.lanes).await;
         }
         let mut wanted: Vec<Removal> = run.iter().filter_map(|change| self.removal(change)).collect();
         wanted.sort_by(|a, b| a.key.cmp(&b.key));
@@ -83,7 +83,7 @@ impl S3Store {
             }
         }
         let (places, rest): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
-        for (at, result) in places.into_iter().zip(together::apply(self, rest, flow, super::CONCURRENCY).await) {
+        for (at, result) in places.into_iter().zip(together::apply(self, rest, flow, &self.lanes).await) {
             results[at] = result;
         }
         results
@@ -126,7 +126,11 @@ impl S3Store {
     }
 
     /// Deletes what stands there in the expected version; tells of those that this settles.
-    async fn delete_found(&self, wanted: &[Removal], found: &HashMap<String, Entry>) -> HashMap<RelPath, Result<()>> {
+    async fn delete_found(
+        &self,
+        wanted: &[Removal],
+        found: &HashMap<String, Entry>,
+    ) -> HashMap<RelPath, Result<()>> {
         let mut settled = HashMap::new();
         let mut going = Vec::new();
         for removal in wanted {

@@ -14,14 +14,15 @@ use sitta_tree::RelPath;
 
 use super::xml;
 use crate::web::{Web, status_kind};
+use crate::wrap::Backoff;
 use crate::{Error, ErrorKind, Result};
 
 /// The longest error document that is read.
 const LONGEST_ERROR: usize = 64 << 10;
 /// Bodies from this size on are watched while they are sent: a slow line is no dead one.
 const WATCHED: usize = 128 << 10;
-/// The pauses before a request is sent again.
-const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+/// How often what changes nothing is asked for: few times, for the caller tries again too.
+const AGAIN: Backoff = Backoff { tries: 3, first: Duration::from_millis(250), longest: Duration::from_secs(5) };
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 1024;
 
@@ -157,13 +158,7 @@ impl Client {
     /// As [`Client::send`], and again after a pause when it fails for the moment: for what changes nothing that others
     /// see.
     pub async fn persist(&self, call: &Call) -> Result<Response> {
-        for pause in PAUSES {
-            match self.send(call.clone()).await {
-                Err(error) if error.kind.is_transient() => tokio::time::sleep(pause).await,
-                result => return result,
-            }
-        }
-        self.send(call.clone()).await
+        AGAIN.again(|| self.send(call.clone())).await
     }
 
     /// Sends it; any status is an answer. A bucket that is in another region is followed there.
@@ -172,7 +167,8 @@ impl Client {
         let answer = self.send_to(&place, &call).await?;
         let redirects = matches!(answer.status().as_u16(), 301 | 307 | 400 | 403);
         let hint = answer.headers().get("x-amz-bucket-region").filter(|_| redirects);
-        let Some(region) = hint.and_then(|region| region.to_str().ok()).filter(|region| *region != place.region) else {
+        let Some(region) = hint.and_then(|region| region.to_str().ok()).filter(|region| *region != place.region)
+        else {
             return Ok(answer);
         };
         let place = Arc::new(self.server.place(region, &self.location)?);
@@ -315,7 +311,11 @@ fn kind_of(status: StatusCode, code: &str) -> ErrorKind {
     match code {
         "NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" => ErrorKind::NotFound,
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => ErrorKind::Denied,
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
         | "RequestTimeTooSkewed" => ErrorKind::Auth,
         "PreconditionFailed" | "ConditionalRequestConflict" => ErrorKind::Changed,
         "OperationAborted" => ErrorKind::Busy,
@@ -323,8 +323,14 @@ fn kind_of(status: StatusCode, code: &str) -> ErrorKind {
             ErrorKind::Unreachable
         }
         "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull" => ErrorKind::Full,
-        "EntityTooLarge" | "KeyTooLongError" | "InvalidObjectName" | "XMinioInvalidObjectName" | "InvalidURI"
-        | "NotImplemented" | "MethodNotAllowed" | "InvalidBucketName" => ErrorKind::Unsupported,
+        "EntityTooLarge"
+        | "KeyTooLongError"
+        | "InvalidObjectName"
+        | "XMinioInvalidObjectName"
+        | "InvalidURI"
+        | "NotImplemented"
+        | "MethodNotAllowed"
+        | "InvalidBucketName" => ErrorKind::Unsupported,
         "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => ErrorKind::Corrupt,
         _ if status == StatusCode::CONFLICT => ErrorKind::Busy,
         _ => status_kind(status),

@@ -136,7 +136,12 @@ impl S3Store {
         self.copy_to_free(path, object, trash).await.map(drop)
     }
 
-    pub(super) async fn rename_object(&self, from: &RelPath, to: &RelPath, expect: &Precondition) -> Result<Written> {
+    pub(super) async fn rename_object(
+        &self,
+        from: &RelPath,
+        to: &RelPath,
+        expect: &Precondition,
+    ) -> Result<Written> {
         let object = self.expected_file(from, expect).await?;
         self.key(to)?;
         if from == to {

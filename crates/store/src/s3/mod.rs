@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 
 use self::client::{Client, Server};
 use self::conditions::Conditions;
+use crate::together::Lanes;
 use crate::web::Web;
 use crate::{
     Access, ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition,
@@ -76,11 +77,15 @@ struct S3Store {
     conditions: Conditions,
     configured: Option<bool>,
     memory: Arc<Semaphore>,
+    lanes: Lanes,
 }
 
 impl fmt::Debug for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Store").field("client", &self.client).field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("S3Store")
+            .field("client", &self.client)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,6 +112,7 @@ impl S3Store {
             conditions: Conditions::new(configured),
             configured,
             memory: Arc::new(Semaphore::new(MEMORY)),
+            lanes: Lanes::new(CONCURRENCY),
         })
     }
 
@@ -153,7 +159,8 @@ fn server(remote: &Remote, access: &S3Access, location: &Arc<str>) -> Result<Ser
         Some(text) => {
             let text = if text.contains("://") { text.clone() } else { format!("https://{text}") };
             let url = Url::parse(&text).ok().filter(|url| url.scheme().starts_with("http") && url.has_host());
-            let wrong = || Error::new(ErrorKind::Unsupported, location, None, "the endpoint is no http[s]:// address");
+            let wrong =
+                || Error::new(ErrorKind::Unsupported, location, None, "the endpoint is no http[s]:// address");
             Some(url.ok_or_else(wrong)?)
         }
     };
@@ -199,6 +206,7 @@ impl Store for S3Store {
             verifies: true,
             concurrency: CONCURRENCY,
             batch: 256,
+            batches: 2,
         }
     }
 

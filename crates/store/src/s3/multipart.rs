@@ -96,7 +96,9 @@ impl Upload {
 /// Whoever waited for the upload does not any more.
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.open && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if self.open
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
             let (client, abort) = (self.client.clone(), self.abort_call());
             runtime.spawn(async move {
                 let _ = client.persist(&abort).await;

@@ -65,11 +65,7 @@ impl Object {
 
     /// What it was told to keep; 0 where it was not.
     pub fn told(&self) -> Meta {
-        Meta {
-            mtime: self.mtime.unwrap_or(self.modified),
-            mode: self.mode.unwrap_or_default(),
-            ..Meta::default()
-        }
+        Meta { mtime: self.mtime.unwrap_or(self.modified), mode: self.mode.unwrap_or_default(), ..Meta::default() }
     }
 
     /// The headers that a copy of it with this metadata needs.
@@ -219,7 +215,8 @@ mod tests {
 
     #[test]
     fn modes_of_rclone_and_s3fs() {
-        for (text, mode) in [("100644", 0o644), ("104755", 0o4755), ("33188", 0o644), ("33152", 0o600), ("755", 0o755)]
+        for (text, mode) in
+            [("100644", 0o644), ("104755", 0o4755), ("33188", 0o644), ("33152", 0o600), ("755", 0o755)]
         {
             assert_eq!(parse_mode(text), Some(mode), "{text}");
         }
@@ -230,7 +227,10 @@ mod tests {
     fn etags_and_sums() {
         assert_eq!((bare("\"abc-2\""), bare("W/\"x\""), bare("plain")), ("abc-2", "x", "plain"));
         let sum = Sum::of([&b"ab"[..], b"c"]);
-        assert_eq!((sum.hex(), sum.base64()), ("900150983cd24fb0d6963f7d28e17f72".into(), "kAFQmDzST7DWlj99KOF/cg==".into()));
+        assert_eq!(
+            (sum.hex(), sum.base64()),
+            ("900150983cd24fb0d6963f7d28e17f72".into(), "kAFQmDzST7DWlj99KOF/cg==".into())
+        );
         let plain = HeaderMap::new();
         assert!(!sum.contradicts(&plain, &sum.hex().to_uppercase()) && !sum.contradicts(&plain, "opaque"));
         assert!(sum.contradicts(&plain, "00000000000000000000000000000000"));

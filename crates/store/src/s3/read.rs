@@ -77,7 +77,9 @@ impl S3Store {
         match self.expected(path, expect).await? {
             Stands::File(object) => Ok(*object),
             Stands::Nothing => Err(self.error(ErrorKind::NotFound, path, "nothing stands there")),
-            Stands::Dir(_) => Err(self.error(ErrorKind::Unsupported, path, "S3 keeps no directories, only what they hold")),
+            Stands::Dir(_) => {
+                Err(self.error(ErrorKind::Unsupported, path, "S3 keeps no directories, only what they hold"))
+            }
         }
     }
 
@@ -92,15 +94,23 @@ impl S3Store {
         }
     }
 
-    pub(super) async fn fetch_version(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+    pub(super) async fn fetch_version(
+        &self,
+        path: &RelPath,
+        version: &Fingerprint,
+        offset: u64,
+    ) -> Result<Fetched> {
         let range = offset..u64::MAX;
         // There is nothing to get behind the end, and no version is told with it.
         let (object, bytes) = match self.get(path, &range).await? {
-            Some(answer) => (Object::new(answer.headers(), whole_length(&answer)), self.window(answer, path, &range)),
+            Some(answer) => {
+                (Object::new(answer.headers(), whole_length(&answer)), self.window(answer, path, &range))
+            }
             None => (self.must_be_file(path).await?, stream::empty().boxed()),
         };
         let entry = object.entry();
-        let meant = Fingerprint { change: if version.change == 0 { entry.change } else { version.change }, ..*version };
+        let meant =
+            Fingerprint { change: if version.change == 0 { entry.change } else { version.change }, ..*version };
         if !entry.fingerprint().same_version(&meant) {
             return Err(self.error(ErrorKind::Changed, path, "it is another version by now"));
         }

@@ -88,7 +88,9 @@ impl S3Store {
     /// Looks at the target of a write as far as the server will not do it.
     pub(super) async fn look(&self, write: &Write) -> Result<Target> {
         match &write.expect {
-            Precondition::None if write.displaced == Displaced::Discard => Ok(Target { stands: None, condition: None }),
+            Precondition::None if write.displaced == Displaced::Discard => {
+                Ok(Target { stands: None, condition: None })
+            }
             Precondition::None => Ok(Target { stands: Some(self.stands(&write.path).await?), condition: None }),
             Precondition::Absent => {
                 let condition = self.conditions.may_be_sent().then(|| (header::IF_NONE_MATCH, "*".to_owned()));
@@ -145,7 +147,12 @@ impl S3Store {
     }
 
     /// Sends a call under a condition, or, to a server that cannot do that, without.
-    async fn send_on(&self, path: &RelPath, call: Call, condition: Option<(HeaderName, String)>) -> Result<Response> {
+    async fn send_on(
+        &self,
+        path: &RelPath,
+        call: Call,
+        condition: Option<(HeaderName, String)>,
+    ) -> Result<Response> {
         let Some((name, value)) = condition else { return self.client.send(call).await };
         let absent = name == header::IF_NONE_MATCH;
         let answer = self.client.send_any(call.clone().header(name, &value)).await?;
