@@ -8,12 +8,14 @@
 //!   in one step. So for a moment others may find nothing at the path. Whoever goes through the same store waits.
 //! - **Removing.** DELETE takes a directory with all it holds, so it is looked into first. What somebody puts there
 //!   between the look and the removal is lost.
+//! - **Hidden names.** nginx lists no names that begin with a dot. It is given none: they would seem to be missing.
 //! - **Missing directories.** nginx makes them when something is moved there, so they are looked for first.
 
 mod multistatus;
 mod protocol;
 mod replacing;
 mod server;
+mod upload;
 
 use std::sync::Arc;
 
@@ -25,10 +27,13 @@ use self::replacing::Replacing;
 use self::server::Server;
 use crate::http::site::{Follow, Site, decoded};
 use crate::remote::RemoteStore;
-use crate::{Access, ErrorKind, Remote, Result, Store};
+use crate::{Access, ErrorKind, OWN_DIR, Remote, Result, Store, TEMP_PREFIX};
 
 /// How many calls in flight suit a server, unless told otherwise.
 const IN_FLIGHT: usize = 16;
+
+/// The longest name that disks hold, in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// A collection of a WebDAV server.
 #[derive(Debug)]
@@ -98,6 +103,8 @@ impl Webdav {
                     None => Err(self.elsewhere(path)),
                 }
             }
+            // Apache's answer for a name that no disk holds.
+            Err(error) if error.kind == ErrorKind::Denied && path.name().len() > LONGEST_NAME => Ok(None),
             // Apache's answer for what would lie below a file.
             Err(error) if error.kind == ErrorKind::Other && path.depth() > 1 => {
                 match Box::pin(self.look(&path.parent().unwrap_or_default())).await? {
@@ -164,6 +171,17 @@ impl Webdav {
         self.site.web.send(request, path).await
     }
 
+    /// Fails for names that the server would hold and never list. What is ours is found by its name, without a listing.
+    fn must_be_listed(&self, path: &RelPath) -> Result<()> {
+        let ours = path.name().starts_with(TEMP_PREFIX.as_bytes())
+            || path.parts().next().is_some_and(|part| part == OWN_DIR.as_bytes());
+        if self.server.hides_dots && path.name().starts_with(b".") && !ours {
+            let what = "this server (nginx) does not list names that begin with a dot: it would seem to be missing";
+            return Err(self.site.error(ErrorKind::Unsupported, path, what));
+        }
+        Ok(())
+    }
+
     /// Why something could not be made at `path`, which servers tell in many ways.
     async fn why_not(&self, answer: &reqwest::Response, path: &RelPath, new: bool) -> crate::Error {
         let said = self.site.refusal(answer, path);
@@ -179,7 +197,7 @@ impl Webdav {
         }
         match self.look(path).await {
             Ok(Some(_)) if new => self.site.error(ErrorKind::Changed, path, "something stands there already"),
-            _ if matches!(answer.status().as_u16(), 414 | 431) || path.name().len() > 255 => {
+            _ if matches!(answer.status().as_u16(), 414 | 431) || path.name().len() > LONGEST_NAME => {
                 self.site.error(ErrorKind::Unsupported, path, "the server cannot hold this name")
             }
             _ => said,

@@ -9,6 +9,7 @@ use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Method, Response};
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Time};
 
+use super::upload::vouched;
 use super::{Webdav, method};
 use crate::http::range::Told;
 use crate::remote::Protocol;
@@ -91,7 +92,7 @@ impl Protocol for Webdav {
     }
 
     async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
-        let (body, taken) = Web::body(bytes);
+        let (body, taken) = Web::body(vouched(bytes).await?);
         let mut request = self.site.request(&Method::PUT, self.site.url(path, false));
         request = request.header(CONTENT_LENGTH, size).body(body);
         if self.server.keeps_times && meta.mtime != Time::default() {
@@ -105,6 +106,7 @@ impl Protocol for Webdav {
     }
 
     async fn make_dir(&self, path: &RelPath, _: &Meta) -> Result<()> {
+        self.must_be_listed(path)?;
         let answer = self.change("MKCOL", path, true).await?;
         match answer.status().is_success() {
             true => Ok(()),
@@ -113,6 +115,7 @@ impl Protocol for Webdav {
     }
 
     async fn rename(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<()> {
+        self.must_be_listed(to)?;
         let (from_dir, to_dir) = (from.parent().unwrap_or_default(), to.parent().unwrap_or_default());
         if from_dir != to_dir {
             // nginx would make it.

@@ -1,6 +1,6 @@
 //! What a server says of itself, and what that tells of what it keeps.
 
-use reqwest::header::{HeaderMap, SERVER};
+use reqwest::header::{ALLOW, HeaderMap, SERVER};
 
 use crate::http::range::text;
 
@@ -11,7 +11,13 @@ pub(super) struct Server {
     pub keeps_times: bool,
     /// Moving without overwriting is one step of its own, under a lock.
     pub atomic: bool,
+    /// It holds names that begin with a dot, and leaves them out of listings.
+    pub hides_dots: bool,
 }
+
+/// What nginx's module for PROPFIND says that it allows, whatever it is configured to.
+const NGINX_DAV_EXT: &str = "GET,HEAD,PUT,DELETE,MKCOL,COPY,MOVE,PROPFIND,OPTIONS,LOCK,UNLOCK";
+
 
 impl Server {
     /// Plain WebDAV has no way to set times. ownCloud and Nextcloud have one of their own, which rclone took over.
@@ -26,7 +32,8 @@ impl Server {
         let sitta = server.starts_with("sitta/");
         let cloud = says.any(|says| ["nextcloud", "owncloud", "oc-", "nc-"].iter().any(|name| says.contains(name)))
             || path.contains("/remote.php/");
-        Self { keeps_times: rclone || sitta || cloud, atomic: rclone }
+        let hides_dots = server.starts_with("nginx") && text(headers, &ALLOW) == Some(NGINX_DAV_EXT);
+        Self { keeps_times: rclone || sitta || cloud, atomic: rclone, hides_dots }
     }
 }
 
@@ -47,6 +54,7 @@ mod tests {
         assert!(of(&[("server", "nginx"), ("dav", "1, 3, extended-mkcol, nextcloud-checksum-update")], "/").keeps_times);
         assert!(of(&[("server", "Apache"), ("dav", "1, 3")], "/remote.php/dav/files/me/").keeps_times);
         assert_eq!(of(&[("server", "Apache/2.4"), ("dav", "1,2")], "/"), Server::default());
-        assert_eq!(of(&[("server", "nginx/1.22"), ("dav", "1")], "/"), Server::default());
+        assert_eq!(of(&[("server", "nginx/1.22"), ("dav", "1,2")], "/"), Server::default());
+        assert!(of(&[("server", "nginx/1.22"), ("dav", "1"), ("allow", NGINX_DAV_EXT)], "/").hides_dots);
     }
 }
