@@ -25,7 +25,7 @@ impl RcloneDav {
         let (root, port) = (home.path().join("root"), free_port());
         std::fs::create_dir(&root).expect("a folder");
         let mut command = Command::new(need("rclone"));
-        command.args(["serve", "webdav", "--config", "", "--dir-cache-time", "0", "--poll-interval", "0", "--addr"]);
+        command.args(["serve", "webdav", "--config", "", "--addr"]);
         command.arg(format!("127.0.0.1:{port}")).arg(&root);
         let process = Process::start(&mut command, home.path().join("log")).wait_for(port);
         Self { home, port, _process: process }

@@ -56,17 +56,17 @@ impl Protocol for Webdav {
     }
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
-        self.replacing.settled_in(dir).await;
+        let _held = self.replacing.list(dir).await;
         self.entries(dir).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
-        let _settled = self.replacing.settled(path).await;
+        let _held = self.replacing.look(path).await;
         self.look(path).await
     }
 
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
-        let _settled = self.replacing.settled(path).await;
+        let _held = self.replacing.look(path).await;
         let part = self.site.get(path, range.start, range.end).await;
         let part = match part {
             Ok(part) => part,
@@ -76,7 +76,7 @@ impl Protocol for Webdav {
     }
 
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
-        let _settled = self.replacing.settled(path).await;
+        let _held = self.replacing.look(path).await;
         let part = match self.site.get(path, offset, u64::MAX).await {
             Ok(part) => part,
             Err(error) => return Err(self.why_unread(path, error).await),
@@ -98,7 +98,13 @@ impl Protocol for Webdav {
         if self.server.keeps_times && meta.mtime != Time::default() {
             request = request.header("x-oc-mtime", meta.mtime.secs);
         }
-        let answer = self.site.web.send_taken(request, path, &taken).await?;
+        let answer = match self.site.web.send_taken(request, path, &taken).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.clear_away(path).await;
+                return Err(error);
+            }
+        };
         match answer.status().is_success() {
             true => Ok(()),
             false => Err(self.why_not(&answer, path, false).await),
@@ -125,7 +131,7 @@ impl Protocol for Webdav {
                 None => return Err(self.error(ErrorKind::NotFound, to, "no such directory")),
             }
         }
-        let _held = if replace { Some(self.replacing.hold(to).await) } else { None };
+        let _held = if replace { Some(self.replacing.replace(to).await) } else { None };
         // Overwriting takes whatever stands there: of a directory, all it holds.
         let overwrite = replace
             && match self.look(to).await? {
@@ -225,6 +231,18 @@ impl Webdav {
             }
             // Another change of the same path is under way.
             tokio::time::sleep(Duration::from_millis(5 << tries)).await;
+        }
+    }
+
+    /// Removes what an upload that broke off left: some servers (rclone) make a file of it, a moment later.
+    async fn clear_away(&self, path: &RelPath) {
+        for pause in [0, 50, 150, 400] {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            match self.look(path).await {
+                Ok(None) => {}
+                Ok(Some(_)) => _ = self.change("DELETE", path, false).await,
+                Err(_) => return,
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Files that are being replaced at this moment: most servers delete first and move then.
+//! Files that are being replaced at this moment: most servers delete first and move then. Who goes through this store
+//! sees the old one or the new one all the same.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -6,57 +7,73 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use sitta_tree::RelPath;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-/// One lock for each path that somebody replaces.
+type Locks = Mutex<HashMap<RelPath, Arc<RwLock<()>>>>;
+
+/// A lock for each path in use.
 #[derive(Debug, Default)]
 pub(super) struct Replacing {
-    paths: Arc<Mutex<HashMap<RelPath, Arc<RwLock<()>>>>>,
+    /// Shared by who looks at a file, whole for who replaces it.
+    files: Arc<Locks>,
+    /// Shared by who replaces a file in the directory, whole for who lists it.
+    dirs: Arc<Locks>,
 }
 
-/// Holds readers of one path off until it is dropped.
+/// Keeps others off until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
-    paths: Arc<Mutex<HashMap<RelPath, Arc<RwLock<()>>>>>,
+    locks: Arc<Locks>,
     path: RelPath,
-    guard: Option<OwnedRwLockWriteGuard<()>>,
+    guard: Option<Guard>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
+#[derive(Debug)]
+enum Guard {
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    Whole { _guard: OwnedRwLockWriteGuard<()> },
 }
 
 impl Replacing {
-    /// Waits for who replaces the same path.
-    pub async fn hold(&self, path: &RelPath) -> Held {
-        let lock = locked(&self.paths).entry(path.clone()).or_default().clone();
-        let guard = Some(lock.write_owned().await);
-        Held { paths: self.paths.clone(), path: path.clone(), guard }
+    /// For a look at one path.
+    pub async fn look(&self, path: &RelPath) -> Held {
+        Held::new(&self.files, path, false).await
     }
 
-    /// Waits until nobody replaces the path.
-    pub async fn settled(&self, path: &RelPath) -> Option<OwnedRwLockReadGuard<()>> {
-        let lock = locked(&self.paths).get(path).cloned()?;
-        Some(lock.read_owned().await)
+    /// For the replacement of a file.
+    pub async fn replace(&self, path: &RelPath) -> [Held; 2] {
+        let dir = path.parent().unwrap_or_default();
+        [Held::new(&self.dirs, &dir, false).await, Held::new(&self.files, path, true).await]
     }
 
-    /// Waits until nothing right in `dir` is being replaced.
-    pub async fn settled_in(&self, dir: &RelPath) {
-        let busy: Vec<_> = {
-            let paths = locked(&self.paths);
-            paths.iter().filter(|(path, _)| path.parent().as_ref() == Some(dir)).map(|(_, lock)| lock.clone()).collect()
-        };
-        for lock in busy {
-            drop(lock.read_owned().await);
-        }
+    /// For a listing of a directory.
+    pub async fn list(&self, dir: &RelPath) -> Held {
+        Held::new(&self.dirs, dir, true).await
+    }
+}
+
+fn locked(locks: &Locks) -> MutexGuard<'_, HashMap<RelPath, Arc<RwLock<()>>>> {
+    locks.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Held {
+    async fn new(locks: &Arc<Locks>, path: &RelPath, whole: bool) -> Self {
+        let lock = locked(locks).entry(path.clone()).or_default().clone();
+        // Made before the wait: who gives up waiting tidies up, too.
+        let mut held = Self { locks: locks.clone(), path: path.clone(), guard: None };
+        held.guard = Some(match whole {
+            true => Guard::Whole { _guard: lock.write_owned().await },
+            false => Guard::Shared { _guard: lock.read_owned().await },
+        });
+        held
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.guard = None;
-        let mut paths = locked(&self.paths);
-        // Nobody waits for it: only the map and this look at it.
-        if paths.get(&self.path).is_some_and(|lock| Arc::strong_count(lock) == 1) {
-            paths.remove(&self.path);
+        let mut locks = locked(&self.locks);
+        // Nobody else holds it or waits for it: both would have it in hand.
+        if locks.get(&self.path).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            locks.remove(&self.path);
         }
     }
 }
