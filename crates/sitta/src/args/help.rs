@@ -26,6 +26,18 @@ const EXTRAS: [(&str, &str, &[Code]); 11] = [
     ("man", "sitta man > sitta.1", &[]),
 ];
 
+/// Where SRC and DST may be, and what each place cannot keep.
+const PLACES: [(&str, &str); 8] = [
+    ("PATH", "a folder of this machine"),
+    ("NAME:path", "in a store that the config names"),
+    ("s3://bucket/prefix", "keeps no owners, symbolic links and empty folders"),
+    ("smb://[user@]host/share/path", "keeps no modes, owners and symbolic links"),
+    ("sftp://[user@]host/path", "keeps times to the second only"),
+    ("webdav[s]://[user@]host/path", "keeps no modes, owners and symbolic links; times on some servers only"),
+    ("http[s]://host/path", "to read from: a folder with an index page"),
+    ("LOCATION!/inner", "to read from: inside a zip, tar, tar.gz or tar.zst, wherever it is"),
+];
+
 type Code = (u8, &'static str);
 
 const PARTIAL: Code = (3, "done, but some files could not be processed (named)");
@@ -36,7 +48,12 @@ const INTERRUPTED: Code = (130, "interrupted");
 pub fn decorate(mut cli: Command) -> Command {
     for (verb, example, codes) in EXTRAS {
         cli = cli.mut_subcommand(verb, |command| {
-            let mut text = String::from("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
+            let places: String = PLACES.iter().map(|(place, what)| format!("  {place:<30}{what}\n")).collect();
+            let mut text = match verb {
+                "copy" | "mirror" => format!("Places:\n{places}\n"),
+                _ => String::new(),
+            };
+            text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
             let command =
                 if verb == "config" { command.mut_subcommands(|c| c.help_template(TEMPLATE)) } else { command };
@@ -66,7 +83,9 @@ pub fn overview() -> String {
         }
     }
     text.push_str(
-        "\nThe contents of the first folder go into the second; a trailing slash changes nothing.\n\
+        "\nA place is a path, s3://bucket/prefix, smb://host/share/path, sftp://host/path, webdav[s]://host/path,\n\
+         http[s]://host/path, NAME:path in a store that the config names, or ARCHIVE!/path inside a zip or tar.\n\
+         The contents of the first folder go into the second; a trailing slash changes nothing.\n\
          `sitta COMMAND --help` shows an example, the options and the exit codes.\n",
     );
     text

@@ -95,7 +95,7 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
         hard_links: false,
         xattrs: false,
         rules: RuleArgs::default(),
-        verify: false,
+        verify: true,
         trash: None,
         max_delete: None,
         force_empty: false,
