@@ -13,6 +13,9 @@ use super::facts::listed;
 use super::link::{Answer, Call, End};
 use super::pool::Lease;
 
+/// Entries with their names.
+pub(super) type Entries = Vec<(Box<[u8]>, Entry)>;
+
 /// How many bytes of entries the first answers may have: one credit each, so that new connections can ask too.
 const FIRST: u32 = 1 << 16;
 /// How many the further ones may have. Servers take less for it where they must.
@@ -31,7 +34,7 @@ fn query(file: FileId, room: u32) -> Call {
 }
 
 /// The entries of an answer; none at the end.
-fn entries(answer: Answer<QueryDirectoryResponse>, ids: bool) -> Answer<Option<Vec<(Box<[u8]>, Entry)>>> {
+fn entries(answer: Answer<QueryDirectoryResponse>, ids: bool) -> Answer<Option<Entries>> {
     match answer {
         Ok(answer) => match listed(&answer.output_buffer, ids) {
             Some(entries) => Ok(Some(entries)),
@@ -43,7 +46,7 @@ fn entries(answer: Answer<QueryDirectoryResponse>, ids: bool) -> Answer<Option<V
 }
 
 /// All entries of a directory but `.` and `..`. To be run to its end.
-pub(super) async fn list(link: Lease, path: String, ids: bool) -> Answer<Vec<(Box<[u8]>, Entry)>> {
+pub(super) async fn list(link: Lease, path: String, ids: bool) -> Answer<Entries> {
     let request = open(link.at(&path), Access::FILE_READ_DATA | Access::FILE_READ_ATTRIBUTES, ONLY_A_DIRECTORY);
     // Most directories end with the first answer, which only the second one tells.
     let calls = vec![query(FileId::SENTINEL, FIRST), query(FileId::SENTINEL, FIRST)];

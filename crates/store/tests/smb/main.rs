@@ -7,4 +7,5 @@ mod fidelity;
 mod names;
 mod sharing;
 mod sizes;
+mod speed;
 mod support;
