@@ -12,6 +12,8 @@ pub mod apache;
 pub mod certificate;
 pub mod nginx;
 pub mod proxy;
+pub mod python;
+pub mod rclone;
 pub mod s3;
 pub mod samba;
 pub mod sshd;

@@ -264,7 +264,7 @@ impl Agent {
         command.arg("-D").arg("-a").arg(&socket);
         let process = Process::start(&mut command, dir.join("agent.log"));
         let end = std::time::Instant::now() + crate::PATIENCE;
-        while !socket.exists() {
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
             assert!(std::time::Instant::now() < end, "the agent did not start:\n{}", process.log());
             std::thread::sleep(std::time::Duration::from_millis(10));
         }

@@ -63,6 +63,8 @@ impl Web {
             .connect_timeout(options.timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
+            // Where a redirect may lead, and what goes along, is for each store to say.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| failed(format!("no HTTP client: {e}")))?;
         Ok(Self { client, location: location.clone(), timeout: options.timeout, requests: Arc::default() })

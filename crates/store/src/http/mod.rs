@@ -1,5 +1,8 @@
 //! Web servers, for reading: one file, or a directory with its index page.
 
+pub(crate) mod range;
+pub(crate) mod site;
+
 use std::sync::Arc;
 
 use crate::{Access, Error, ErrorKind, Remote, Result, Store};

@@ -2,6 +2,7 @@
 //! a dozen plain calls, [`RemoteStore`] makes all-or-nothing changes with preconditions from them.
 
 mod publish;
+mod settle;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
 mod way;
@@ -232,7 +233,10 @@ impl<P: Protocol> Store for RemoteStore<P> {
     }
 
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
-        together::apply(self, changes, flow, &self.lanes).await
+        let dirs = settle::filled(&changes);
+        let mut results = together::apply(self, changes, flow, &self.lanes).await;
+        self.settle(dirs, &mut results).await;
+        results
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {

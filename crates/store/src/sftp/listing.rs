@@ -65,15 +65,12 @@ pub(super) async fn list(site: &Site, session: &Arc<Session>, owners: bool) -> R
     }
     let mut handle = Handle::opened(session, opening).await.map_err(told)?;
     let names = names(&handle).await.map_err(told)?;
-    let closing = handle.close();
+    handle.close();
     // OpenSSH leaves out what it cannot look at: in a directory that may be listed but not entered, all. Then not even
     // the directory itself can be looked at.
     if !names.iter().any(|(name, _)| name == ".") {
         let itself = [&site.full[..], b"/."].concat();
         facts(session, Ask::Lstat, &itself, false).await.map_err(told)?;
-    }
-    if let Some(closing) = closing {
-        closing.done().await.map_err(told)?;
     }
     let names = names.into_iter().filter(|(name, _)| name != "." && name != "..");
     let entries = stream::iter(names.map(|(name, attrs)| entry(site, session, name, attrs, owners)));

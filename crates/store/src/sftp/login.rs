@@ -226,12 +226,18 @@ async fn read_key(file: &Path, passphrase: Option<&Password>) -> Result<PrivateK
     let (file, passphrase) = (file.to_owned(), passphrase.cloned());
     // Passphrases are stretched on purpose: that takes a while.
     let read = tokio::task::spawn_blocking(move || match load_secret_key(&file, None) {
-        Err(russh::keys::Error::KeyIsEncrypted) => match &passphrase {
-            Some(passphrase) => load_secret_key(&file, Some(passphrase.expose()))
-                .map_err(|_| "the password is not its passphrase".to_owned()),
-            None => Err("needs its passphrase as the password".to_owned()),
+        Ok(key) => Ok(key),
+        // Old formats do not tell so clearly that they are encrypted.
+        Err(error) => match (&passphrase, error) {
+            (None, russh::keys::Error::KeyIsEncrypted) => Err("needs its passphrase as the password".to_owned()),
+            (None, error) => Err(error.to_string()),
+            (Some(passphrase), error) => {
+                load_secret_key(&file, Some(passphrase.expose())).map_err(|_| match error {
+                    russh::keys::Error::KeyIsEncrypted => "the password is not its passphrase".to_owned(),
+                    error => error.to_string(),
+                })
+            }
         },
-        read => read.map_err(|error| error.to_string()),
     });
     read.await.unwrap_or_else(|error| Err(error.to_string()))
 }

@@ -142,7 +142,7 @@ impl SftpProtocol {
     /// comes back if the new one cannot take its place, so at any moment both are there, under some name.
     async fn replace_in_steps(&self, from: &Site, to: &Site, session: &Session) -> Result<(), Failure> {
         let aside = to.path.parent().unwrap_or_default();
-        let name = format!("{TEMP_PREFIX}old-{:016x}", fastrand(&to.full, &from.full));
+        let name = format!("{TEMP_PREFIX}old-{:016x}", number_of(&to.full, &from.full));
         let Ok(aside) = aside.join(name.as_bytes()) else { return Err(Failure::Nonsense) };
         let aside = self.site(&aside);
         let moved = rename(session, &to.full, &aside.full).await;
@@ -178,7 +178,7 @@ async fn posix_rename(session: &Session, from: &[u8], to: &[u8]) -> Result<(), F
 }
 
 /// A number of its own for each pair of names.
-fn fastrand(one: &[u8], other: &[u8]) -> u64 {
+fn number_of(one: &[u8], other: &[u8]) -> u64 {
     use std::hash::BuildHasher;
     std::hash::RandomState::new().hash_one((one, other))
 }

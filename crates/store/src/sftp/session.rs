@@ -1,7 +1,7 @@
 //! Many requests at once over one channel.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,10 @@ const SMALL_PIECE: u64 = 32 * 1024;
 const LARGE_PIECE: u64 = 255 * 1024;
 /// A request that others overtake for that many timeouts is lost.
 const PATIENCE: u32 = 20;
+/// Bytes on their way over one connection at most, shared by the files that are open; and of one file: what fills a
+/// fast line over a long distance, and what keeps a line busy at all.
+const ON_THE_WAY: u64 = 16 << 20;
+const OF_ONE_FILE: (u64, u64) = (512 << 10, 8 << 20);
 
 /// What OpenSSH adds, as far as the server has it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,6 +55,8 @@ pub(super) struct Session {
     queue: mpsc::UnboundedSender<Bytes>,
     next: AtomicU32,
     pub extensions: Extensions,
+    /// Files and directories that are open.
+    pub open: AtomicUsize,
     /// The most bytes to read and to write in one request.
     pub pieces: (u64, u64),
 }
@@ -127,7 +133,8 @@ impl Session {
         tokio::spawn(send_all(requests, to, connection, shared.clone()));
         tokio::spawn(receive_all(from, frames, shared.clone()));
         let pieces = (SMALL_PIECE, SMALL_PIECE);
-        let mut session = Self { shared, queue, next: AtomicU32::new(1), extensions, pieces };
+        let mut session =
+            Self { shared, queue, next: AtomicU32::new(1), extensions, open: AtomicUsize::new(0), pieces };
         if has("limits@openssh.com") {
             session.learn_limits().await;
         }
@@ -169,6 +176,11 @@ impl Session {
     /// Whether it still works, as far as is known.
     pub fn is_alive(&self) -> bool {
         self.shared.waiting().lost.is_none()
+    }
+
+    /// How many bytes of one file may be on their way.
+    pub fn share(&self) -> u64 {
+        (ON_THE_WAY / (self.open.load(Relaxed) as u64).max(1)).clamp(OF_ONE_FILE.0, OF_ONE_FILE.1)
     }
 
     /// Requests without an answer yet.

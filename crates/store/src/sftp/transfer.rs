@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Bytes, BytesMut};
 use futures::future;
@@ -13,8 +14,6 @@ use super::session::{Answer, Failure, Session};
 use super::site::Site;
 use crate::{ByteStream, Error, ErrorKind, Result};
 
-/// Bytes of one file on their way at most: what fills a fast line over a long distance.
-const ON_THE_WAY: u64 = 8 << 20;
 /// Pieces to ask for at first; each that arrives allows one more.
 const AT_FIRST: usize = 4;
 
@@ -30,7 +29,10 @@ impl Handle {
     /// What came of an opening.
     pub async fn opened(session: &Arc<Session>, answer: Answer) -> Result<Self, Failure> {
         match answer.reply().await? {
-            Reply::Handle(id) => Ok(Self { session: session.clone(), id, open: true }),
+            Reply::Handle(id) => {
+                session.open.fetch_add(1, Relaxed);
+                Ok(Self { session: session.clone(), id, open: true })
+            }
             other => Err(other.into()),
         }
     }
@@ -45,7 +47,10 @@ impl Handle {
     }
 
     pub fn close(&mut self) -> Option<Answer> {
-        std::mem::take(&mut self.open).then(|| self.ask(Ask::Close))
+        std::mem::take(&mut self.open).then(|| {
+            self.session.open.fetch_sub(1, Relaxed);
+            self.ask(Ask::Close)
+        })
     }
 }
 
@@ -114,7 +119,7 @@ impl Reading {
     /// answers requests for one file as if one after the other (section 4.1).
     fn ask(&mut self) {
         let piece = self.handle.session.pieces.0;
-        let most = self.at_once.min((ON_THE_WAY / piece) as usize);
+        let most = self.at_once.min((self.handle.session.share() / piece) as usize);
         while !self.ended
             && self.next < self.end
             && self.asked.len() < most
@@ -250,7 +255,7 @@ struct Writing {
 
 impl Writing {
     async fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
-        while self.on_the_way + data.len() as u64 > ON_THE_WAY
+        while self.on_the_way + data.len() as u64 > self.handle.session.share()
             && let Some((len, answer)) = self.answers.pop_front()
         {
             answer.done().await?;
