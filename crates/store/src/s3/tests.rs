@@ -79,7 +79,11 @@ async fn a_batch_of_removals_takes_what_lies_among_other_things() {
     // Some servers do not take all of these.
     let names = names.iter().zip(&written).filter(|(_, written)| written.is_ok());
     let removals: Vec<_> = names
-        .map(|(name, _)| Change::Remove { path: path(name), expect: Precondition::None, displaced: Displaced::Discard })
+        .map(|(name, _)| Change::Remove {
+            path: path(name),
+            expect: Precondition::None,
+            displaced: Displaced::Discard,
+        })
         .collect();
     assert!(removals.len() >= 8, "{written:?}");
     let removed = store.apply(removals, &flow).await;

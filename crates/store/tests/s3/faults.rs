@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sitta_store::{Access, Displaced, ErrorKind, Password, Precondition, ScanOptions, Source, Store, What, Write};
+use sitta_store::{Access, Displaced, ErrorKind, Password, Precondition, ScanOptions, Source, What, Write};
 use sitta_testbed::proxy::Proxy;
 use sitta_testbed::s3::{KEY_ID, S3Server};
 use sitta_tree::{Meta, RelPath};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sitta_store::{Displaced, Precondition, Source, Store, What, Write};
+use sitta_store::{Displaced, Precondition, Source, What, Write};
 use sitta_testbed::s3::S3Server;
 use sitta_tree::{Meta, RelPath, Time};
 
@@ -36,7 +36,8 @@ async fn both_ways(server: &S3Server) {
     let touched = std::process::Command::new("touch").args(["-d", "@1500000000.5"]).arg(&file).status();
     assert!(touched.expect("touch runs").success());
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("allowed");
-    let copied = server.rclone_client().args(["copy", "-M"]).arg(&file).arg("t:bucket/p").output().expect("it runs");
+    let copied =
+        server.rclone_client().args(["copy", "-M"]).arg(&file).arg("t:bucket/p").output().expect("it runs");
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
     let entry = store.stat(&path("theirs")).await.expect("it works").expect("it is there");
     assert_eq!((entry.meta.mtime, entry.meta.mode), (Time::new(1_500_000_000, 500_000_000), 0o600));
