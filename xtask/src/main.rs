@@ -4,6 +4,7 @@ mod accept;
 mod bench;
 mod docs;
 mod measure;
+mod provide;
 mod rng;
 mod simulate;
 mod test;
@@ -18,7 +19,8 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 const HELP: &str = "\
 Chores of this repository.
 
-  cargo xtask test [ARGS]            everything CI tests; ARGS go to `cargo test`
+  cargo xtask test [ARGS]            installs what the tests need, and runs everything CI
+                                     tests; ARGS go to `cargo test`
   cargo xtask bench [OPTIONS]        Sitta and its peers in turn, and the ratios; --help lists the options
   cargo xtask simulate [HISTORIES]   the planner's exhaustive scope and random histories at full size
   cargo xtask accept SRC… [--dir DIR]

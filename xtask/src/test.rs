@@ -1,25 +1,14 @@
 //! Everything CI tests.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::tools::{cargo, find, is_root, must, target_dir};
-
-/// What the tests need besides Rust: a program, and the Debian package that has it.
-const TOOLS: &[(&str, &str)] = &[
-    ("cc", "gcc"),
-    ("chown", "coreutils"),
-    ("mkfifo", "coreutils"),
-    ("mount", "mount"),
-    ("script", "bsdutils"),
-    ("setpriv", "util-linux"),
-    ("strace", "strace"),
-];
+use crate::provide::provide;
+use crate::tools::{cargo, is_root, must, target_dir};
 
 /// `args` go to `cargo test`.
 pub fn run(args: &[String]) -> Result {
-    provide_tools();
+    provide();
     let skipped = target_dir()?.join("skipped-tests");
     let _ = fs::remove_file(&skipped);
 
@@ -36,40 +25,9 @@ pub fn run(args: &[String]) -> Result {
         list.lines().for_each(|line| eprintln!("  {line}"));
     }
     if !is_root() {
-        eprintln!("\nnote: not root, so tests with small file systems and other users' files were skipped");
+        eprintln!(
+            "\nnote: not root, so tests with small file systems and other users' files were skipped, and those with Samba fail"
+        );
     }
     result
-}
-
-/// Installs what is missing where that is allowed, and says what still is. Tests that need it skip themselves.
-fn provide_tools() {
-    let missing = missing_packages();
-    if missing.is_empty() {
-        return;
-    }
-    if is_root() && find(&["apt-get"]).is_some() {
-        eprintln!("installing {}", missing.join(" "));
-        apt_get(&["update"]);
-        apt_get(&[&["install", "--yes", "--no-install-recommends"], &*missing].concat());
-    }
-    let missing = missing_packages();
-    if !missing.is_empty() {
-        let missing = missing.join(" ");
-        eprintln!("MISSING: {missing}. Some tests will be skipped; to run them: sudo apt-get install {missing}");
-    }
-}
-
-fn missing_packages() -> Vec<&'static str> {
-    let missing = TOOLS.iter().filter(|(tool, _)| find(&[tool]).is_none());
-    let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
-    packages.dedup();
-    packages
-}
-
-fn apt_get(args: &[&str]) {
-    let mut command = Command::new("apt-get");
-    command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
-    if let Err(error) = must(&mut command) {
-        eprintln!("{error}");
-    }
 }

@@ -1,11 +1,15 @@
 //! What the program knows of where it was started: the one place that reads the environment.
 
+use std::collections::HashMap;
 use std::env;
+use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
+use sitta_store::Access;
+use tokio::sync::Mutex;
 
 use crate::args::{ColorChoice, GlobalArgs};
 use crate::config::Config;
@@ -35,7 +39,14 @@ pub struct Context {
     config_named: bool,
     config: OnceLock<Config>,
     state_dir: Option<PathBuf>,
-    home: Option<PathBuf>,
+    /// The user's own folder.
+    pub home: Option<PathBuf>,
+    /// Certificates to trust (`--ca`).
+    pub ca: Option<PathBuf>,
+    /// Somebody sits there who can be asked for a password.
+    pub can_ask: bool,
+    /// What it took to get into the places that were opened so far, so that nothing is asked for or run twice.
+    pub accesses: Mutex<HashMap<String, Access>>,
 }
 
 impl Context {
@@ -73,6 +84,17 @@ impl Context {
             config: OnceLock::new(),
             state_dir: xdg("XDG_STATE_HOME", ".local/state"),
             home,
+            ca: global.ca.clone(),
+            can_ask: std::io::stdin().is_terminal() && err_is_terminal && !global.json,
+            accesses: Mutex::default(),
+        }
+    }
+
+    /// A file that the config names: `~/` is the user's own folder, and what is relative starts from the config's.
+    pub fn file_of_config(&self, file: &str) -> PathBuf {
+        match (file.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.config_file.parent().unwrap_or(Path::new("")).join(file),
         }
     }
 
@@ -118,7 +140,19 @@ fn dir(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute())
 }
 
-/// The value of a variable that the config names.
+/// The name of the user who runs this program.
+pub fn user_name() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let account = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    account.or_else(|| variable("LOGNAME")).or_else(|| variable("USER")).filter(|name| !name.is_empty())
+}
+
+/// The value of a variable that the config or a convention names.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }

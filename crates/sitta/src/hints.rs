@@ -1,7 +1,9 @@
 //! What to do about it: the floors below say what went wrong, this one what helps.
 
-use sitta_store::ErrorKind;
+use sitta_store::{ErrorKind, Scheme};
 use sitta_tree::ProblemKind;
+
+use crate::open::scheme;
 
 /// The name among `known` that was probably meant.
 pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
@@ -30,21 +32,48 @@ pub fn problem(kind: ProblemKind) -> Option<&'static str> {
     })
 }
 
-/// What helps when a store as a whole failed.
-pub fn store(kind: ErrorKind) -> Option<&'static str> {
+/// What helps when the store at `location` failed as a whole.
+pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
+    let scheme = scheme(location);
+    let has_user = location.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
     Some(match kind {
-        ErrorKind::NotFound => "check how it is written; `sitta ls` shows what a folder holds",
-        ErrorKind::Denied => "run as a user who may read it",
+        ErrorKind::NotFound => match scheme {
+            Some(Scheme::S3) => "check the bucket's name, and the endpoint and region in the config",
+            Some(Scheme::Smb) => "check the share's name; `smbclient -L HOST` lists the shares of a server",
+            Some(_) => "check how it is written; `sitta ls` of the folder above shows what it holds",
+            None => "check how it is written; `sitta ls` shows what a folder holds",
+        },
+        ErrorKind::Denied => match scheme {
+            Some(Scheme::S3) => "check that the key may list the bucket and read and write its objects",
+            Some(_) => "check that the user may go there, or name another one",
+            None => "run as a user who may read it",
+        },
         ErrorKind::NotADirectory => "name the folder that holds it",
         ErrorKind::Full => "make room there and run again",
         ErrorKind::Busy => "run again when it is free",
-        ErrorKind::Auth => "check the user and the password in the config; `sitta config check` looks at them",
-        ErrorKind::Untrusted => {
-            "make sure that it is the right server; then trust it: a certificate with --ca FILE, a host key with \
-             `ssh-keyscan` into ~/.ssh/known_hosts"
-        }
-        ErrorKind::Unreachable => "check the connection and the name of the server, and run again",
-        ErrorKind::ReadOnly => "mount it so that it can be written to",
+        ErrorKind::Auth => match scheme {
+            Some(Scheme::S3) => {
+                "check key_id and secret in the config, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            Some(Scheme::Sftp) => {
+                "give a password or a key in the config: password = { env = \"NAME\" }, identity = \"~/.ssh/KEY\"; or \
+                 add the key to the agent with `ssh-add`"
+            }
+            Some(_) if !has_user => "name the user, as in smb://USER@host/share, and give a password in the config",
+            _ => "check the user and the password in the config; `sitta config check` says where it comes from",
+        },
+        ErrorKind::Untrusted => match scheme {
+            Some(Scheme::Sftp) => {
+                "make sure that it is the right server; then add its key: `ssh-keyscan -p PORT HOST >> \
+                 ~/.ssh/known_hosts`"
+            }
+            _ => "make sure that it is the right server; then trust its certificate with --ca FILE",
+        },
+        ErrorKind::Unreachable => "check the connection, the server's name and the port, and run again",
+        ErrorKind::ReadOnly => match scheme {
+            Some(_) => "write to another place",
+            None => "mount it so that it can be written to",
+        },
         _ => return None,
     })
 }

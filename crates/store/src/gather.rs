@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use futures::stream::{FuturesUnordered, StreamExt};
 use sitta_tree::{Entry, Kind, Printable, Problem, ProblemKind, RelPath, Tree, Unknown};
 
+use crate::wrap::Backoff;
 use crate::{Error, ErrorKind, OWN_DIR, Result, ScanOptions, Store, TEMP_PREFIX};
 
 /// Collects entries, in any order, into a tree. Directories that are only implied need not be added.
@@ -152,8 +153,9 @@ fn nearest_dir(tree: &Tree, mut dir: RelPath) -> Option<sitta_tree::NodeId> {
     }
 }
 
-/// Lists directory by directory, up to `in_flight` at a time: how a store that can only do that is scanned. `list`
-/// gives what [`Store::list`] gives, but everything: temporaries and our own directory too.
+/// Lists directory by directory, up to `in_flight` at a time: how a store that can only do that is scanned. A listing
+/// that fails for the moment is tried again on its own, so that one broken connection does not cost the whole scan; the
+/// root's is left to the caller. `list` gives what [`Store::list`] gives, but everything: temporaries and our own directory too.
 pub(crate) async fn walk<S, F>(
     store: &S,
     options: &ScanOptions,
@@ -175,8 +177,13 @@ where
         while listings.len() < in_flight.max(1)
             && let Some(dir) = waiting.pop()
         {
-            let listing = list(dir.clone());
-            listings.push(async move { (dir, listing.await) });
+            let list = &list;
+            listings.push(async move {
+                let tries = if dir.is_root() { 1 } else { Backoff::default().tries };
+                let backoff = Backoff { tries, ..Backoff::default() };
+                let listed = backoff.again(|| list(dir.clone())).await;
+                (dir, listed)
+            });
         }
         let Some((dir, listed)) = listings.next().await else { break };
         let children = match listed {

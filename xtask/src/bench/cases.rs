@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::peers::command;
-use super::{Bench, Contender, data, table};
+use super::{Bench, Contender, Target, data, remote, table};
 use crate::Result;
 use crate::measure::measure;
 use crate::tools::thousands;
@@ -19,6 +19,9 @@ pub const ALL: &[(&str, Case)] = &[
     ("large", large),
     ("hash", hash),
     ("memory", memory),
+    ("s3", remote::s3),
+    ("smb", remote::smb),
+    ("sftp", remote::sftp),
 ];
 
 fn us<'a>(command: impl Fn(usize) -> Command + 'a) -> Contender<'a> {
@@ -26,11 +29,11 @@ fn us<'a>(command: impl Fn(usize) -> Command + 'a) -> Contender<'a> {
 }
 
 /// Adds a peer if it is on this machine; `build` completes its command for a round.
-fn add<'a>(
+pub(super) fn add<'a>(
     list: &mut Vec<Contender<'a>>,
     name: &'static str,
     program: &str,
-    target: Option<f64>,
+    target: Option<Target>,
     build: impl Fn(&mut Command, usize) + 'a,
 ) {
     if let Some(start) = command(program) {
@@ -45,7 +48,7 @@ fn add<'a>(
 
 impl Bench {
     /// A smaller number when in a hurry.
-    fn size(&self, full: usize) -> usize {
+    pub(super) fn size(&self, full: usize) -> usize {
         if self.quick { full / 20 } else { full }
     }
 
@@ -69,10 +72,10 @@ fn scan(bench: &Bench) -> Result {
         command.arg(tree);
         command
     })];
-    add(&mut list, "find", "find", Some(0.70), |c, _| {
+    add(&mut list, "find", "find", Some(Target::Cpu(0.70)), |c, _| {
         c.arg(tree).args(["-size", "+1000000k"]);
     });
-    add(&mut list, "du", "du", Some(1.0), |c, _| {
+    add(&mut list, "du", "du", Some(Target::Cpu(1.0)), |c, _| {
         c.arg("-s").arg(tree);
     });
     add(&mut list, "fd", "fd", None, |c, _| {
@@ -96,10 +99,10 @@ fn no_change(bench: &Bench) -> Result {
     add(&mut list, "cp -au", "cp", None, |c, _| {
         c.arg("-au").arg(from.join(".")).arg(to.join("cp"));
     });
-    add(&mut list, "rsync -a", "rsync", Some(0.65), |c, _| {
+    add(&mut list, "rsync -a", "rsync", Some(Target::Cpu(0.65)), |c, _| {
         c.args(["-a", "--delete"]).arg(from.join("")).arg(to.join("rsync"));
     });
-    add(&mut list, "rclone sync", "rclone", Some(0.15), |c, _| {
+    add(&mut list, "rclone sync", "rclone", Some(Target::Cpu(0.15)), |c, _| {
         c.args(["-q", "sync"]).arg(from).arg(to.join("rclone"));
     });
     table::print(&format!("mirror with no change, {} files", thousands(files as u64)), &bench.race(7, list)?);
@@ -116,7 +119,7 @@ fn small(bench: &Bench) -> Result {
     add(&mut list, "cp -a", "cp", None, |c, round| {
         c.arg("-a").arg(from).arg(to.join(format!("cp{round}")));
     });
-    add(&mut list, "rsync -a", "rsync", Some(0.45), |c, round| {
+    add(&mut list, "rsync -a", "rsync", Some(Target::Cpu(0.45)), |c, round| {
         c.arg("-a").arg(from.join("")).arg(to.join(format!("rsync{round}")));
     });
     add(&mut list, "rclone copy", "rclone", None, |c, round| {
@@ -136,7 +139,7 @@ fn large(bench: &Bench) -> Result {
     add(&mut list, "cp -a", "cp", None, |c, round| {
         c.arg("-a").arg(from).arg(to.join(format!("cp{round}")));
     });
-    add(&mut list, "rsync -a", "rsync", Some(0.6), |c, round| {
+    add(&mut list, "rsync -a", "rsync", Some(Target::Cpu(0.6)), |c, round| {
         c.arg("-a").arg(from.join("")).arg(to.join(format!("rsync{round}")));
     });
     add(&mut list, "rclone copy", "rclone", None, |c, round| {

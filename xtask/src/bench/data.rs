@@ -24,6 +24,19 @@ pub fn files(root: &Path, count: usize, per_dir: usize, max_size: usize) -> Resu
     Ok(())
 }
 
+/// So many files of exactly `size` bytes with `per_dir` in a directory.
+pub fn blocks(root: &Path, count: usize, per_dir: usize, size: usize) -> Result {
+    let mut rng = Rng::seeded(count as u64);
+    for i in 0..count {
+        let dir = root.join(format!("folder-{:04}", i / per_dir));
+        if i % per_dir == 0 {
+            fs::create_dir_all(&dir)?;
+        }
+        fs::write(dir.join(format!("file-{i:06}.dat")), rng.bytes(size))?;
+    }
+    Ok(())
+}
+
 /// One file that does not compress.
 pub fn large(path: &Path, mebibytes: usize) -> Result {
     fs::create_dir_all(path.parent().expect("a parent"))?;

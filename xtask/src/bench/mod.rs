@@ -3,6 +3,7 @@
 mod cases;
 mod data;
 mod peers;
+mod remote;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const HELP: &str = "\
 cargo xtask bench [OPTIONS]
 
   --dir DIR     where the data goes, on the disk to measure (default: the target directory); needs some 30 GB
-  --only NAME   one of: scan, no-change, small, large, hash, memory; may be given more than once
+  --only NAME   one of: scan, no-change, small, large, hash, memory, s3, smb, sftp; may be given more than once
   --rounds N    timed rounds (default 5; 3 for large files)
   --quick       little data and few rounds: shows that it works, not how fast
   --install     installs peers that are missing into private places first (PyPI, crates.io)
@@ -32,11 +33,20 @@ struct Bench {
     quick: bool,
 }
 
+/// A ratio to aim at.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// Of CPU time.
+    Cpu(f64),
+    /// Of time on the clock.
+    Wall(f64),
+}
+
 /// One of those who do the same work.
 struct Contender<'a> {
     name: &'static str,
-    /// The ratio of CPU time, ours to this peer's, that we aim at.
-    target: Option<f64>,
+    /// The ratio, ours to this peer's, that we aim at.
+    target: Option<Target>,
     /// The command for one round; round 0 is not timed.
     command: Box<dyn Fn(usize) -> Command + 'a>,
 }
@@ -44,7 +54,7 @@ struct Contender<'a> {
 /// What one of them needed.
 struct Outcome {
     name: &'static str,
-    target: Option<f64>,
+    target: Option<Target>,
     usage: Usage,
 }
 

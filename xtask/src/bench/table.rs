@@ -1,6 +1,6 @@
 //! The tables.
 
-use super::Outcome;
+use super::{Outcome, Target};
 use crate::measure::Usage;
 use crate::tools::thousands;
 
@@ -10,7 +10,7 @@ const MIB: f64 = (1 << 20) as f64;
 pub fn print(title: &str, outcomes: &[Outcome]) {
     println!("\n{title}");
     println!(
-        "  {:<14} {:>9} {:>9} {:>10}   {:>10} {:>10}   target for CPU",
+        "  {:<14} {:>9} {:>9} {:>10}   {:>10} {:>10}   target",
         "", "CPU s", "wall s", "peak MiB", "our CPU", "our wall"
     );
     let ours = outcomes[0].usage;
@@ -20,13 +20,15 @@ pub fn print(title: &str, outcomes: &[Outcome]) {
             println!("  {name:<14} {figures}");
             continue;
         }
-        let ratio = ours.cpu / usage.cpu;
-        let verdict = match target {
-            Some(target) if ratio <= *target => format!("≤ {target:.2} met"),
-            Some(target) => format!("≤ {target:.2} MISSED"),
-            None => String::new(),
-        };
-        println!("  {name:<14} {figures}   {ratio:>10.2} {:>10.2}   {verdict}", ours.wall / usage.wall);
+        let (cpu, wall) = (ours.cpu / usage.cpu, ours.wall / usage.wall);
+        let aim = target.map(|target| match target {
+            Target::Cpu(aim) => ("CPU", aim, cpu <= aim),
+            Target::Wall(aim) => ("wall", aim, wall <= aim),
+        });
+        let verdict = aim.map_or(String::new(), |(what, aim, met)| {
+            format!("{what} ≤ {aim:.2} {}", if met { "met" } else { "MISSED" })
+        });
+        println!("  {name:<14} {figures}   {cpu:>10.2} {wall:>10.2}   {verdict}");
     }
 }
 

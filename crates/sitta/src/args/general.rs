@@ -14,11 +14,19 @@ pub struct ConfigArgs {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum ConfigVerb {
     /// Say whether the config is right, and where the passwords come from
-    Check,
+    Check(CheckArgs),
     /// Print the config as it is understood, without passwords
     Show,
     /// Print the JSON schema of the config, for editors
     Schema,
+}
+
+/// `sitta config check`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CheckArgs {
+    /// Go to each store as well, log in and look; nothing is written
+    #[arg(long)]
+    pub connect: bool,
 }
 
 /// `sitta completions`

@@ -5,24 +5,37 @@ use clap::{Arg, ArgAction, Command};
 /// The verbs in groups, as the overview shows them.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("Move", &["copy", "mirror"]),
-    ("Look", &["ls", "find", "hash", "du", "cat"]),
+    ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Set up", &["config", "completions", "man"]),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 10] = [
-    ("copy", "sitta copy ~/Pictures /mnt/usb/pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
-    ("mirror", "sitta mirror ~/Documents /mnt/usb/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
-    ("ls", "sitta ls --long --since 2d ~/Documents /mnt/usb/documents", &[PARTIAL]),
+const EXTRAS: [(&str, &str, &[Code]); 11] = [
+    ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
+    ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
+    ("ls", "sitta ls --long --since 2d ~/Documents nas:documents", &[PARTIAL]),
     ("find", "sitta find ~/Pictures --ext jpg,png --min-size 10MiB", &[PARTIAL]),
     ("hash", "sitta hash ~/Documents > SUMS; sitta hash --check SUMS", &[PARTIAL]),
     ("du", "sitta du --depth 1 ~/Documents", &[PARTIAL]),
-    ("cat", "sitta cat ~/Documents/notes.txt", &[]),
-    ("config", "sitta config check", &[]),
+    ("get", "sitta get https://example.org/data.zip ~/Downloads", &[PARTIAL, HELD, INTERRUPTED]),
+    ("cat", "sitta cat https://example.org/data.zip!/notes.txt", &[]),
+    ("config", "sitta config check --connect", &[]),
     ("completions", "sitta completions bash > ~/.local/share/bash-completion/completions/sitta", &[]),
     ("man", "sitta man > sitta.1", &[]),
+];
+
+/// Where SRC and DST may be, and what each place cannot keep.
+const PLACES: [(&str, &str); 8] = [
+    ("PATH", "a folder of this machine"),
+    ("NAME:path", "in a store that the config names"),
+    ("s3://bucket/prefix", "keeps no owners, symbolic links and empty folders"),
+    ("smb://[user@]host/share/path", "keeps no modes, owners and symbolic links"),
+    ("sftp://[user@]host/path", "keeps times to the second only"),
+    ("webdav[s]://[user@]host/path", "keeps no modes, owners and symbolic links; times on some servers only"),
+    ("http[s]://host/path", "to read from: a folder with an index page"),
+    ("LOCATION!/inner", "to read from: inside a zip, tar, tar.gz or tar.zst, wherever it is"),
 ];
 
 type Code = (u8, &'static str);
@@ -35,7 +48,12 @@ const INTERRUPTED: Code = (130, "interrupted");
 pub fn decorate(mut cli: Command) -> Command {
     for (verb, example, codes) in EXTRAS {
         cli = cli.mut_subcommand(verb, |command| {
-            let mut text = String::from("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
+            let places: String = PLACES.iter().map(|(place, what)| format!("  {place:<30}{what}\n")).collect();
+            let mut text = match verb {
+                "copy" | "mirror" => format!("Places:\n{places}\n"),
+                _ => String::new(),
+            };
+            text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
             let command =
                 if verb == "config" { command.mut_subcommands(|c| c.help_template(TEMPLATE)) } else { command };
@@ -65,7 +83,9 @@ pub fn overview() -> String {
         }
     }
     text.push_str(
-        "\nThe contents of the first folder go into the second; a trailing slash changes nothing.\n\
+        "\nA place is a path, s3://bucket/prefix, smb://host/share/path, sftp://host/path, webdav[s]://host/path,\n\
+         http[s]://host/path, NAME:path in a store that the config names, or ARCHIVE!/path inside a zip or tar.\n\
+         The contents of the first folder go into the second; a trailing slash changes nothing.\n\
          `sitta COMMAND --help` shows an example, the options and the exit codes.\n",
     );
     text

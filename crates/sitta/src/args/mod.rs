@@ -1,6 +1,7 @@
 //! The command line as it was written. What it means is resolved by the commands.
 
 mod general;
+mod get;
 mod help;
 mod looking;
 mod moving;
@@ -13,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use general::{CompletionsArgs, ConfigArgs, ConfigVerb};
+pub use get::{GetArgs, Transport};
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
 pub use moving::{CopyArgs, MirrorArgs, MovingArgs};
 pub use rules::{RuleArg, RuleArgs};
@@ -36,6 +38,9 @@ pub struct GlobalArgs {
     /// Read this config instead of ~/.config/sitta/config.toml
     #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     pub config: Option<PathBuf>,
+    /// Trust the certificates in this file too, in PEM form
+    #[arg(long, global = true, value_name = "FILE", display_order = 901)]
+    pub ca: Option<PathBuf>,
     /// Print JSON, one object a line, to standard output
     #[arg(long, global = true, display_order = 901)]
     pub json: bool,
@@ -79,6 +84,8 @@ pub enum Verb {
     Hash(HashArgs),
     /// Add up the sizes of folders
     Du(DuArgs),
+    /// Download a file and show its size, time and hash; or a folder
+    Get(GetArgs),
     /// Print files to standard output
     Cat(CatArgs),
     /// Look at the config

@@ -2,12 +2,13 @@
 
 use futures::StreamExt;
 use sitta_store::ErrorKind;
+use sitta_tree::RelPath;
 
 use super::block_on;
 use crate::args::CatArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::open_entry;
+use crate::open::{Named, open_entry};
 use crate::render::failure;
 
 pub fn run(context: &Context, args: &CatArgs) -> Outcome {
@@ -17,7 +18,11 @@ pub fn run(context: &Context, args: &CatArgs) -> Outcome {
     let mut out = context.out();
     block_on(async {
         for text in &args.locations {
-            let (opened, path) = open_entry(context, text)?;
+            let (opened, named) = open_entry(context, text).await?;
+            let path = match named {
+                Named::Entry(path, _) => path,
+                Named::Folder => RelPath::root(),
+            };
             let unreadable = |error: sitta_store::Error| match error.kind {
                 ErrorKind::IsADirectory => Failure::failed(format!("{} is a folder", opened.label))
                     .hint(format!("`sitta ls {}` shows what it holds", opened.label)),

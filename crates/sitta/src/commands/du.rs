@@ -1,17 +1,19 @@
 //! `sitta du`: what folders add up to.
 
 use std::cmp::Reverse;
+use std::ffi::OsStr;
 
+use futures::future::try_join_all;
 use serde_json::json;
 use sitta_store::ScanOptions;
-use sitta_tree::{Kind, NodeId, Printable, ProblemKind, RelPath, Tree};
+use sitta_tree::{Kind, NodeId, Printable, Problem, ProblemKind, RelPath, Tree};
 
 use super::block_on;
 use super::listing::{self, full_path, locations, prefix};
 use crate::args::{DuArgs, DuSort};
 use crate::context::Context;
 use crate::exit::Outcome;
-use crate::open::open_entry;
+use crate::open::{Named, open_entry};
 use crate::output::Out;
 use crate::render::table::{Align, Table};
 use crate::render::{failure, json as shown, units};
@@ -27,23 +29,9 @@ struct Sum {
 pub fn run(context: &Context, args: &DuArgs) -> Outcome {
     let (mut sums, mut total, mut problems) = (Vec::new(), Sum::default(), Vec::new());
     let texts = locations(&args.locations);
-    for text in &texts {
-        let (opened, path) = open_entry(context, text)?;
-        let start = prefix(text, &opened);
-        let mut found = if path.is_root() {
-            let tree = block_on(async {
-                let scanned = opened.store.scan(&ScanOptions::default()).await;
-                scanned.map_err(|error| failure::looking(&opened.label, &error))
-            })?;
-            let there = tree.problems.iter().filter(|problem| problem.kind != ProblemKind::Special);
-            problems.extend(there.map(|problem| (opened.label.clone(), problem.clone())));
-            add_up(&tree, &start, args.depth)
-        } else {
-            let entry = block_on(async {
-                opened.store.stat(&path).await.map_err(|error| failure::looking(&opened.label, &error))
-            })?;
-            vec![Sum { path: start, bytes: entry.map_or(0, |entry| entry.size), files: 1 }]
-        };
+    let looked = block_on(try_join_all(texts.iter().map(|text| look(context, text, args.depth))))?;
+    for (mut found, there) in looked {
+        problems.extend(there);
         let own = found.last().cloned().unwrap_or_default();
         total = Sum { path: Vec::new(), bytes: total.bytes + own.bytes, files: total.files + own.files };
         if args.sort == DuSort::Size {
@@ -55,6 +43,20 @@ pub fn run(context: &Context, args: &DuArgs) -> Outcome {
     let mut out = context.out();
     print(context, &mut out, &sums, (texts.len() > 1).then_some(&total))?;
     listing::finish(context, out, "du", &problems, json!({"bytes": total.bytes, "files": total.files}))
+}
+
+/// What a location adds up to, itself last; and what could not be looked at.
+async fn look(context: &Context, text: &OsStr, depth: usize) -> Outcome<(Vec<Sum>, Vec<(String, Problem)>)> {
+    let (opened, named) = open_entry(context, text).await?;
+    let start = prefix(text, &opened);
+    if let Named::Entry(_, entry) = named {
+        return Ok((vec![Sum { path: start, bytes: entry.size, files: 1 }], Vec::new()));
+    }
+    let scanned = opened.store.scan(&ScanOptions::default()).await;
+    let tree = scanned.map_err(|error| failure::looking(&opened.label, &error))?;
+    let there = tree.problems.iter().filter(|problem| problem.kind != ProblemKind::Special);
+    let problems = there.map(|problem| (opened.label.clone(), problem.clone())).collect();
+    Ok((add_up(&tree, &start, depth), problems))
 }
 
 /// Folders down to `depth`, the location itself last, as `du` has it.

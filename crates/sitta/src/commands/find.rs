@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde_json::json;
 
 use super::block_on;
-use super::listing::{self, Choice, full_path, gather, locations, prefix};
+use super::listing::{self, Choice, full_path, gather_all, locations, prefix};
 use crate::args::{FindArgs, Sort};
 use crate::context::Context;
 use crate::exit::Outcome;
@@ -15,8 +15,8 @@ pub fn run(context: &Context, args: &FindArgs) -> Outcome {
     let choice = Choice::new(&args.selection)?;
     let mut out = context.out();
     let (mut problems, mut entries) = (Vec::new(), 0);
-    for text in locations(&args.locations) {
-        let mut found = block_on(gather(context, text, &choice, true))?;
+    let all = block_on(gather_all(context, &locations(&args.locations), &choice, true))?;
+    for (text, mut found) in locations(&args.locations).into_iter().zip(all) {
         match choice.sort {
             Sort::Name => {}
             Sort::Size => found.items.sort_by_key(|item| Reverse(item.size)),

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use memchr::memmem::Finder;
@@ -14,7 +15,7 @@ use sitta_tree::{Filter, Kind, NodeId, Printable, Problem, ProblemKind, RelPath,
 use crate::args::{Selection, Sort};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::{Opened, open_entry};
+use crate::open::{Named, Opened, open_entry};
 use crate::output::Out;
 use crate::render::{failure, json as shown, units};
 
@@ -131,14 +132,24 @@ pub fn locations(given: &[OsString]) -> Vec<&OsStr> {
     if given.is_empty() { vec![OsStr::new(".")] } else { given.iter().map(OsString::as_os_str).collect() }
 }
 
+/// Looks at all locations at the same time.
+pub async fn gather_all(
+    context: &Context,
+    texts: &[&OsStr],
+    choice: &Choice,
+    recursive: bool,
+) -> Outcome<Vec<Found>> {
+    try_join_all(texts.iter().map(|text| gather(context, text, choice, recursive))).await
+}
+
 /// Looks at a location, one directory of it or all below.
-pub async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: bool) -> Outcome<Found> {
-    let (opened, path) = open_entry(context, text)?;
+async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: bool) -> Outcome<Found> {
+    let (opened, named) = open_entry(context, text).await?;
     let unreadable = |error| failure::looking(&opened.label, &error);
     let mut problems = Vec::new();
-    let mut items: Vec<Item> = if !path.is_root() {
-        let entry = opened.store.stat(&path).await.map_err(unreadable)?;
-        entry.map(|entry| Item::new(path.clone(), entry)).into_iter().collect()
+    let is_file = matches!(named, Named::Entry(..));
+    let mut items: Vec<Item> = if let Named::Entry(path, entry) = named {
+        vec![Item::new(path, *entry)]
     } else if recursive {
         let options = ScanOptions { filter: Some(choice.filter.clone()), ..ScanOptions::default() };
         let tree = opened.store.scan(&options).await.map_err(unreadable)?;
@@ -156,7 +167,7 @@ pub async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive:
     }
     // A special file that is only listed is no problem.
     problems.retain(|problem| problem.kind != ProblemKind::Special);
-    Ok(Found { opened, is_file: !path.is_root(), items, problems })
+    Ok(Found { opened, is_file, items, problems })
 }
 
 /// Keeps the files in which the text stands, in their order.

@@ -6,7 +6,7 @@ use serde_json::json;
 use sitta_tree::{Kind, Printable, RelPath};
 
 use super::block_on;
-use super::listing::{self, Choice, Found, Item, gather, locations};
+use super::listing::{self, Choice, Found, Item, gather_all, locations};
 use crate::args::{LsArgs, Sort};
 use crate::context::Context;
 use crate::exit::Outcome;
@@ -20,13 +20,7 @@ const TOLERANCE: u64 = 2_000_000_000;
 pub fn run(context: &Context, args: &LsArgs) -> Outcome {
     let choice = Choice::new(&args.selection)?;
     let texts = locations(&args.locations);
-    let mut found = block_on(async {
-        let mut found = Vec::with_capacity(texts.len());
-        for text in &texts {
-            found.push(gather(context, text, &choice, args.recursive).await?);
-        }
-        Ok(found)
-    })?;
+    let mut found = block_on(gather_all(context, &texts, &choice, args.recursive))?;
     // Two folders of one store are told apart by their whole location.
     let names: Vec<String> = found.iter().map(|found| found.opened.name.clone()).collect();
     for found in &mut found {

@@ -6,6 +6,7 @@ mod copy;
 mod du;
 mod find;
 mod general;
+mod get;
 mod hash;
 mod listing;
 mod ls;
@@ -61,6 +62,11 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Find(args) => find::run(context, &args),
         Verb::Hash(args) => hash::run(context, &args),
         Verb::Du(args) => du::run(context, &args),
+        Verb::Get(args) => match get::file(context, &args) {
+            Ok(Some(exit)) => Ok(exit),
+            Ok(None) => return get::folder(context, args),
+            Err(failure) => Err(failure),
+        },
         Verb::Cat(args) => cat::run(context, &args),
         Verb::Config(args) => config::run(context, args.verb),
         Verb::Completions(args) => general::completions(context, args.shell),
@@ -85,6 +91,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Find(_) => "find",
         Verb::Hash(_) => "hash",
         Verb::Du(_) => "du",
+        Verb::Get(_) => "get",
         Verb::Cat(_) => "cat",
         Verb::Config(_) => "config",
         Verb::Completions(_) => "completions",
@@ -95,7 +102,7 @@ fn name(verb: &Verb) -> &'static str {
 /// Runs asynchronous work with a few workers.
 fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
-    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_time().build();
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let runtime = runtime.map_err(|e| Failure::failed("no threads could be started").note(e.to_string()))?;
     let result = runtime.block_on(work);
     // Blocking calls that hang, on a dead network disk say, must not keep the program from ending.

@@ -25,7 +25,10 @@ use crate::signals::stop_on_signals;
 /// Runs `policy` as the arguments say.
 pub fn run(context: &Context, args: MovingArgs, verb: &'static str, policy: Policy) -> Outcome {
     let json = context.json.then(Json::new);
-    let result = prepare(context, args, policy).and_then(|job| job.run(context, verb, json.as_ref()));
+    let result = block_on(async {
+        let job = prepare(context, args, policy).await?;
+        job.run(context, verb, json.as_ref()).await
+    });
     if let (Err(failure), Some(json)) = (&result, &json) {
         json.failure(verb, failure);
     }
@@ -41,9 +44,9 @@ struct Job {
     state: State,
 }
 
-fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome<Job> {
-    let source = open(context, &args.source)?;
-    let destination = open(context, &args.destination)?;
+async fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome<Job> {
+    let source = open(context, &args.source).await?;
+    let destination = open(context, &args.destination).await?;
     let destination = match args.limit_rate {
         Some(rate) => limited(destination, rate),
         None => destination,
@@ -128,7 +131,7 @@ fn rules_from(file: &Path, filter: &mut Filter) -> Outcome<()> {
 }
 
 impl Job {
-    fn run(self, context: &Context, verb: &'static str, json: Option<&Json>) -> Outcome {
+    async fn run(self, context: &Context, verb: &'static str, json: Option<&Json>) -> Outcome {
         let sides = sides(&self.source, &self.destination);
         let flow = Arc::new(Flow::default());
         stop_on_signals(&flow, &context.console);
@@ -139,7 +142,7 @@ impl Job {
             (None, None) => &(),
         };
         let (left, right) = (self.source.store.clone(), self.destination.store.clone());
-        let result = block_on(async { Ok(transfer(left, right, &self.options, &self.state, sink, &flow).await) })?;
+        let result = transfer(left, right, &self.options, &self.state, sink, &flow).await;
         if let Some(human) = &human {
             human.stop_progress();
         }

@@ -2,7 +2,9 @@
 //! probably meant.
 
 mod model;
+mod reveal;
 mod secret;
+mod store;
 mod values;
 
 use std::fs;
@@ -15,7 +17,10 @@ use sitta_store::Location;
 use sitta_tree::Filter;
 
 pub use model::Config;
+pub use reveal::reveal;
 pub use secret::Secret;
+pub use store::{Store, remote};
+pub use values::OneOrMany;
 
 use crate::exit::{Failure, Outcome};
 use crate::hints;
@@ -47,6 +52,10 @@ impl Config {
                     source.place_of_table("store", name)
                 ))
                 .hint("a name is two letters or more: letters, digits, '-', '_' and '.'"));
+            }
+            if let Some(misfit) = self.store[name].misfit() {
+                let place = source.place(&source.key("store", name, misfit.key));
+                return Err(Failure::usage(format!("{place}: {}", misfit.what)).hint(misfit.hint));
             }
         }
         for (name, job) in &self.job {
@@ -106,9 +115,10 @@ impl Config {
 
     /// Passwords as plain text are taken only from a file that nobody else can read.
     fn keep_secret(&self, file: &Path) -> Outcome<()> {
-        let plain = |secret: &Option<Secret>| matches!(secret, Some(Secret::Plain));
-        let store = self.store.iter().find(|(_, store)| plain(&store.password) || store.url.has_password());
-        let person = self.notify.iter().find(|(_, notify)| plain(&notify.password));
+        let plain = |secret: &Secret| matches!(secret, Secret::Plain(_));
+        let holds = |store: &Store| store.url.has_password() || store.secrets().any(|(_, secret)| plain(secret));
+        let store = self.store.iter().find(|(_, store)| holds(store));
+        let person = self.notify.iter().find(|(_, notify)| notify.password.as_ref().is_some_and(plain));
         let Some(table) = store
             .map(|(name, _)| format!("[store.{name}]"))
             .or_else(|| person.map(|(name, _)| format!("[notify.{name}]")))
@@ -148,6 +158,23 @@ impl Source<'_> {
         at..at
     }
 
+    /// Where a key of a table stands, or else the table.
+    fn key(&self, kind: &str, name: &str, key: &str) -> Range<usize> {
+        let table = self.table(kind, name);
+        let mut at = table.start;
+        for (index, line) in self.text[at..].split_inclusive('\n').enumerate() {
+            if index > 0 && line.trim_start().starts_with('[') {
+                break;
+            }
+            let rest = line.trim_start().strip_prefix(key);
+            if rest.is_some_and(|rest| rest.trim_start().starts_with('=')) {
+                return at..at;
+            }
+            at += line.len();
+        }
+        table
+    }
+
     fn place_of_table(&self, kind: &str, name: &str) -> String {
         self.place(&self.table(kind, name))
     }
@@ -178,8 +205,15 @@ impl Source<'_> {
     }
 }
 
-/// The parser's words without its quotes.
+/// The parser's words without its quotes, and without the value, which may be a password.
 fn plain(message: &str) -> String {
+    let message = match message.split_once(", expected ") {
+        Some((given, expected)) if given.starts_with("invalid ") => {
+            let given = given.split(['`', '"']).next().unwrap_or_default();
+            format!("{}, expected {expected}", given.trim_end())
+        }
+        _ => message.to_owned(),
+    };
     message.replace('`', "'").replace("missing field", "missing key").replace("a map", "a table")
 }
 

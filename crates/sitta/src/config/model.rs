@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::secret::Secret;
-use super::values::{Length, Limit, Place, Rate, Schedule};
+use super::store::Store;
+use super::values::{Length, Limit, OneOrMany, Place, Rate, Schedule};
 
 /// The config of sitta.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -24,17 +25,6 @@ pub struct Config {
     pub notify: BTreeMap<String, Notify>,
 }
 
-/// A place with a name.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    /// Where it is: a path or a URL, best without a password.
-    pub url: Place,
-    /// The password for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-}
-
 /// Work that is done again and again.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +32,6 @@ pub struct Job {
     /// What is done.
     pub verb: Verb,
     /// Where from.
-    #[schemars(with = "OneOrMany")]
     pub from: OneOrMany,
     /// Where to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,26 +98,6 @@ pub enum Verb {
     Archive,
     /// Take a snapshot.
     Backup,
-}
-
-/// One location or several.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// One.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    /// All of them.
-    pub fn all(&self) -> &[String] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
 }
 
 /// Which old archives or snapshots stay: all that any of these keeps.

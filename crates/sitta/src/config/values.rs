@@ -43,6 +43,27 @@ checked!(
 );
 
 checked!(
+    /// How long a server may take: `30s`.
+    Timeout,
+    |text| match parse_duration(text)? {
+        time if time.is_zero() => Err("in no time at all nothing can be answered".into()),
+        _ => Ok(()),
+    }
+);
+
+checked!(
+    /// A server's address: `https://s3.example.org`.
+    Endpoint,
+    |text| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match host {
+            Some(host) if !host.trim_matches('/').is_empty() && !host.contains('@') => Ok(()),
+            _ => Err("an endpoint is a server's address, for example https://s3.example.org".into()),
+        }
+    }
+);
+
+checked!(
     /// Bytes a second: `10MiB`.
     Rate,
     |text| match parse_size(text)? {
@@ -101,6 +122,46 @@ impl JsonSchema for Place {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "description": "A path, a URL, or NAME:path"})
+    }
+}
+
+/// A text or a list of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// All of them.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+// By hand, so that a wrong value is told what is right; an untagged enum says nothing of that.
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = OneOrMany;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text, or a list of texts")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany::One(text.to_owned()))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<OneOrMany, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list)).map(OneOrMany::Many)
+            }
+        }
+        from.deserialize_any(Visitor)
     }
 }
 

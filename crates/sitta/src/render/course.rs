@@ -24,6 +24,8 @@ pub struct Course {
     pub sending_since: Option<Instant>,
     /// What is being sent.
     pub moving: Option<RelPath>,
+    /// It comes here; otherwise it goes somewhere.
+    pub receiving: bool,
     /// All is in place and is being made safe from a power cut.
     pub syncing: bool,
     /// Files and links done, of whichever sort.

@@ -110,7 +110,7 @@ fn store_error(error: &sitta_store::Error, verb: &str, sides: &Sides) -> Failure
         .note(error.source.to_string())
         .note("nothing was changed");
     let parts = label.trim_end_matches('/').rsplit_once('/').unwrap_or((".", label));
-    match hints::store(error.kind) {
+    match hints::store(error.kind, &error.location) {
         _ if error.kind == ErrorKind::NotADirectory && !right => failure
             .hint(format!("for one file: sitta {verb} {} {} --include /{}", parts.0, sides.labels[1], parts.1)),
         Some(hint) => failure.hint(hint),
@@ -123,7 +123,21 @@ pub fn looking(label: &str, error: &sitta_store::Error) -> Failure {
     let path =
         error.path.as_ref().filter(|path| !path.is_root()).map(|path| format!("{path} in ")).unwrap_or_default();
     let failure = Failure::failed(format!("{path}{label} could not be read")).note(error.source.to_string());
-    match hints::store(error.kind) {
+    hinted(failure, error)
+}
+
+/// A store that could not be gone to.
+pub fn opening(label: &str, error: &sitta_store::Error) -> Failure {
+    if error.kind == ErrorKind::Unsupported {
+        let failure = Failure::usage(format!("{label} cannot be opened by this version"));
+        return failure.note(error.source.to_string());
+    }
+    let failure = Failure::failed(format!("{label} could not be opened")).note(error.source.to_string());
+    hinted(failure, error)
+}
+
+fn hinted(failure: Failure, error: &sitta_store::Error) -> Failure {
+    match hints::store(error.kind, &error.location) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }

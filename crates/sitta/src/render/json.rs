@@ -201,7 +201,8 @@ pub fn failure_value(verb: &str, failure: &Failure) -> Value {
     object
 }
 
-fn error_value(failure: &Failure) -> Value {
+/// What could not be done, why, and what helps.
+pub fn error_value(failure: &Failure) -> Value {
     let mut error = Map::new();
     error.insert("message".into(), failure.what.as_str().into());
     error.insert("notes".into(), failure.notes.clone().into());

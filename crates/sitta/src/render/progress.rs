@@ -102,7 +102,11 @@ fn line(course: &Course, flow: &Flow, rate: &mut Rate, console: &Console, width:
     let text: String = text.chars().take(width.saturating_sub(12)).collect();
     let bar = text.chars().take_while(|c| matches!(c, '━' | '╸')).count();
     let (bar, rest) = text.split_at(text.char_indices().nth(bar).map_or(text.len(), |(at, _)| at));
-    format!("{}{}{rest}", console.style.head("Sending"), console.style.accent(bar))
+    format!(
+        "{}{}{rest}",
+        console.style.head(if course.receiving { "Receiving" } else { "Sending" }),
+        console.style.accent(bar)
+    )
 }
 
 /// The numbers of one drawing.

@@ -4,7 +4,7 @@ use super::{Stage, golden};
 fn every_verb_explains_itself() {
     let stage = Stage::new();
     for verb in
-        ["copy", "mirror", "ls", "find", "hash", "du", "cat", "config", "config check", "completions", "man"]
+        ["copy", "mirror", "ls", "find", "hash", "du", "get", "cat", "config", "config check", "completions", "man"]
     {
         let said = stage.run(&format!("{verb} --help"));
         golden(&format!("help_{}", verb.replace(' ', "_")), &said);

@@ -2,10 +2,12 @@
 //! then read the diff.
 
 mod errors;
+mod get;
 mod help;
 mod json;
 mod looking;
 mod moving;
+mod stores;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -58,6 +60,11 @@ impl Stage {
     }
 
     fn run_with(&self, line: &str, input: &str) -> String {
+        self.run_in(line, input, &[])
+    }
+
+    /// With these variables in the environment.
+    fn run_in(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> String {
         let input_file = self.path("home/input");
         fs::write(&input_file, input).expect("write");
         let output = Command::new(env!("CARGO_BIN_EXE_sitta"))
@@ -67,6 +74,9 @@ impl Stage {
             .env("HOME", self.path("home"))
             .env("TZ", "UTC")
             .env("TERM", "xterm")
+            // The keyring of whoever runs the tests is none of theirs.
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+            .envs(variables.iter().copied())
             .stdin(Stdio::from(File::open(input_file).expect("open")))
             .output()
             .expect("the program starts");
@@ -95,6 +105,7 @@ fn golden(name: &str, said: &str) {
         (r"\d{8}T\d{6}Z-[0-9a-f]+-\d+(\.\d+)?(-[0-9]+)?", "[run]"),
         (r#""seconds":[0-9.e-]+"#, r#""seconds":[time]"#),
         (r"process \d+", "process [pid]"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
     ] {
         settings.add_filter(pattern, replacement);
     }

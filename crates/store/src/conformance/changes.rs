@@ -52,6 +52,7 @@ pub(super) async fn rename_directories(store: Subject) {
 
 pub(super) async fn remove_temp_takes_a_tree(store: Subject) {
     dir(&store, "d").await;
+    put(&store, "d/kept", "x").await;
     let refusal = store.remove_temp(&path("d")).await;
     assert_eq!(refused(refusal, "d"), ErrorKind::Unsupported, "not a temporary's name");
     let tree = format!("d/{TEMP_PREFIX}tree");
@@ -65,7 +66,7 @@ pub(super) async fn remove_temp_takes_a_tree(store: Subject) {
     store.remove_temp(&path(&file)).await.unwrap();
     store.remove_temp(&path(&file)).await.expect("nothing there is success");
     store.remove_temp(&path(format!("none/{file}"))).await.expect("nothing there is success");
-    assert_eq!(paths(&store).await, ["d"]);
+    assert_eq!(paths(&store).await, ["d", "d/kept"]);
 }
 
 pub(super) async fn apply_keeps_the_order(store: Subject) {

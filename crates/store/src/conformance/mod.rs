@@ -15,6 +15,7 @@ mod writes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 
@@ -41,6 +42,9 @@ impl Verdict {
         assert!(!self.passed.is_empty(), "nothing was checked");
     }
 }
+
+/// How long a check may take: one that hangs fails.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 type Run = fn(Arc<dyn Store>) -> BoxFuture<'static, ()>;
 
@@ -102,7 +106,7 @@ fn changing() -> Vec<Check> {
         check!(writes::entry_is_what_stat_tells),
         check!(writes::readers_see_old_or_new),
         check!(writes::failed_ones_leave_no_trace),
-        check!(writes::parent_must_be_a_directory),
+        check!(writes::parent_must_be_a_directory, |c| c.traits.dirs),
         check!(writes::cancelled),
         check!(writes::cancelled_half_way),
         check!(writes::source_that_changes),
@@ -148,7 +152,8 @@ pub async fn run<F: Future<Output = Arc<dyn Store>>>(make: impl Fn() -> F) -> Ve
             verdict.skipped.push(check.name);
             continue;
         }
-        match AssertUnwindSafe((check.run)(store)).catch_unwind().await {
+        let running = AssertUnwindSafe((check.run)(store)).catch_unwind();
+        match tokio::time::timeout(PATIENCE, running).await.unwrap_or_else(|_| Err(Box::new("it hangs"))) {
             Ok(()) => verdict.passed.push(check.name),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();

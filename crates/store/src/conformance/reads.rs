@@ -32,6 +32,7 @@ pub(super) async fn big_file(store: Subject) {
 
 pub(super) async fn what_is_no_file(store: Subject) {
     dir(&store, "d").await;
+    put(&store, "d/f", "x").await;
     put(&store, "f", "x").await;
     assert_eq!(refused(get(&store, "d").await, "d"), ErrorKind::IsADirectory);
     assert_eq!(refused(get(&store, "none").await, "none"), ErrorKind::NotFound);

@@ -58,7 +58,7 @@ pub(super) async fn put(store: &Subject, at: &str, content: impl Into<Bytes>) ->
     write(store, new(at, bytes(content))).await.expect("a new file").entry
 }
 
-/// Makes a directory, and the marker that keeps it where stores hold no empty ones.
+/// Makes a directory. A store that keeps none shows it once it holds something.
 pub(super) async fn dir(store: &Subject, at: &str) -> Entry {
     write(store, new(at, What::Dir)).await.expect("a new directory").entry
 }
@@ -101,6 +101,11 @@ pub(super) async fn paths(store: &Subject) -> Vec<String> {
         tree.ids().map(|id| tree.path(id).to_string()).filter(|path| !path.is_empty()).collect();
     paths.sort();
     paths
+}
+
+/// What scans and listings tell of what `stat` tells as `entry`.
+pub(super) fn as_listed(store: &Subject, entry: Entry) -> Entry {
+    if store.capabilities().lists_meta { entry } else { Entry { meta: Meta::default(), ..entry } }
 }
 
 /// The kind of a failure, which names the path.

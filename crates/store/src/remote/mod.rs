@@ -2,6 +2,7 @@
 //! a dozen plain calls, [`RemoteStore`] makes all-or-nothing changes with preconditions from them.
 
 mod publish;
+mod settle;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
 mod way;
@@ -80,6 +81,11 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
 
     /// Makes the root directory, with those above it, if it is not there.
     async fn create_root(&self) -> Result<()>;
+
+    /// See [`Store::root_identity`].
+    async fn root_identity(&self) -> Option<String> {
+        None
+    }
 
     /// An error at `path` of this store.
     fn error(&self, kind: ErrorKind, path: &RelPath, what: &'static str) -> Error {
@@ -207,7 +213,10 @@ impl<P: Protocol> Store for RemoteStore<P> {
     }
 
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
-        together::apply(self, changes, flow, &self.lanes).await
+        let dirs = settle::filled(&changes);
+        let mut results = together::apply(self, changes, flow, &self.lanes).await;
+        self.settle(dirs, &mut results).await;
+        results
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
@@ -241,5 +250,9 @@ impl<P: Protocol> Store for RemoteStore<P> {
 
     async fn create_root(&self) -> Result<()> {
         self.protocol.create_root().await
+    }
+
+    async fn root_identity(&self) -> Option<String> {
+        self.protocol.root_identity().await
     }
 }

@@ -26,7 +26,9 @@ impl<P: Protocol> RemoteStore<P> {
         if let Some(old) = seen.as_ref().and_then(|seen| seen.old.as_ref()) {
             self.displace(&write.path, old.kind, &write.displaced).await?;
         }
-        self.protocol.make_dir(&write.path, &write.meta).await?;
+        if let Err(error) = self.protocol.make_dir(&write.path, &write.meta).await {
+            return Err(self.why_not(write, error).await);
+        }
         self.written(&write.path, None).await
     }
 

@@ -36,6 +36,20 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Makes a call that may be repeated, until it succeeds, fails for good, or was tried often enough.
+    pub(crate) async fn again<T, F: Future<Output = Result<T>>>(&self, mut call: impl FnMut() -> F) -> Result<T> {
+        let mut failed = 0;
+        loop {
+            match call().await {
+                Err(error) if error.kind.is_transient() && failed + 1 < self.tries => {
+                    failed += 1;
+                    self.pause(failed).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     async fn pause(&self, failed: u32) {
         let most = self.first.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(self.longest);
         // The standard library's only source of randomness.
@@ -68,17 +82,8 @@ impl Retried {
         Self { inner, backoff }
     }
 
-    async fn again<T, F: Future<Output = Result<T>>>(&self, mut call: impl FnMut() -> F) -> Result<T> {
-        let mut failed = 0;
-        loop {
-            match call().await {
-                Err(error) if error.kind.is_transient() && failed + 1 < self.backoff.tries => {
-                    failed += 1;
-                    self.backoff.pause(failed).await;
-                }
-                result => return result,
-            }
-        }
+    async fn again<T, F: Future<Output = Result<T>>>(&self, call: impl FnMut() -> F) -> Result<T> {
+        self.backoff.again(call).await
     }
 
     /// Opens a stream again at the offset where it broke off.

@@ -35,7 +35,14 @@ pub fn run(context: &Context, args: &HashArgs, list: &Path) -> Outcome {
     if args.locations.len() > 1 {
         return Err(Failure::usage("--check takes one location at most: where the names in the list start from"));
     }
-    let base = args.locations.first().map(|text| open(context, text)).transpose()?;
+    block_on(verify(context, args, list))
+}
+
+async fn verify(context: &Context, args: &HashArgs, list: &Path) -> Outcome {
+    let base = match args.locations.first() {
+        Some(text) => Some(open(context, text).await?),
+        None => None,
+    };
     let mut count = Count::default();
     let text = read(list)?;
     let hint = list.file_name().and_then(OsStr::to_str).and_then(sum::hint);
@@ -54,32 +61,29 @@ pub fn run(context: &Context, args: &HashArgs, list: &Path) -> Outcome {
             .hint("a line is a checksum, two blanks and a name, as `sitta hash` prints them"));
     }
     let mut out = context.out();
-    block_on(async {
-        let mut results = std::pin::pin!(in_parallel(work, |(work, algos, listed): &(Work, Vec<Algo>, Listed)| {
-            let (store, path) = (work.store.clone(), work.path.clone());
-            let (algos, expected) = (algos.clone(), listed.hash.clone());
-            async move { is_same(&store, &path, &algos, &expected).await }
-        }));
-        while let Some(((work, ..), result)) = results.next().await {
-            count.files += 1;
-            let verdict = match result {
-                Ok(true) => "OK",
-                Ok(false) => {
-                    count.different += 1;
-                    "FAILED"
+    let mut results = std::pin::pin!(in_parallel(work, |(work, algos, listed): &(Work, Vec<Algo>, Listed)| {
+        let (store, path) = (work.store.clone(), work.path.clone());
+        let (algos, expected) = (algos.clone(), listed.hash.clone());
+        async move { is_same(&store, &path, &algos, &expected).await }
+    }));
+    while let Some(((work, ..), result)) = results.next().await {
+        count.files += 1;
+        let verdict = match result {
+            Ok(true) => "OK",
+            Ok(false) => {
+                count.different += 1;
+                "FAILED"
+            }
+            Err(error) => {
+                count.unreadable += 1;
+                if !context.json {
+                    context.console.line(format!("sitta: {}: {}", Printable(&work.name), error.source));
                 }
-                Err(error) => {
-                    count.unreadable += 1;
-                    if !context.json {
-                        context.console.line(format!("sitta: {}: {}", Printable(&work.name), error.source));
-                    }
-                    "FAILED open or read"
-                }
-            };
-            tell(context, &mut out, &work.name, verdict)?;
-        }
-        Ok(())
-    })?;
+                "FAILED open or read"
+            }
+        };
+        tell(context, &mut out, &work.name, verdict)?;
+    }
     finish(context, out, &count)
 }
 

@@ -17,7 +17,7 @@ use super::listing::{self, full_path, locations, prefix};
 use crate::args::{Algo, HashArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::open_entry;
+use crate::open::{Named, open_entry};
 use crate::output::Out;
 use crate::render::{failure, json as shown};
 use sum::Hasher;
@@ -97,9 +97,9 @@ async fn gather(
     text: &OsStr,
     problems: &mut Vec<(String, Problem)>,
 ) -> Outcome<(String, Vec<Work>)> {
-    let (opened, path) = open_entry(context, text)?;
+    let (opened, named) = open_entry(context, text).await?;
     let start = if args.locations.is_empty() { Vec::new() } else { prefix(text, &opened) };
-    if !path.is_root() {
+    if let Named::Entry(path, _) = named {
         return Ok((opened.label, vec![Work { store: opened.store, path, name: start }]));
     }
     let scanned = opened.store.scan(&ScanOptions::default()).await;

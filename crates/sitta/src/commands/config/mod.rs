@@ -1,5 +1,7 @@
 //! `sitta config`: is it right, how is it understood, what may stand in it.
 
+mod connect;
+
 use serde_json::json;
 
 use crate::args::ConfigVerb;
@@ -13,7 +15,7 @@ use crate::render::units::counted;
 pub fn run(context: &Context, verb: ConfigVerb) -> Outcome {
     let mut out = context.out();
     match verb {
-        ConfigVerb::Check => check(context, &mut out)?,
+        ConfigVerb::Check(args) => return check(context, out, args.connect),
         ConfigVerb::Show => show(context, &mut out)?,
         ConfigVerb::Schema => out.line(schema()?)?,
     }
@@ -39,21 +41,33 @@ fn show(context: &Context, out: &mut Out) -> Outcome<()> {
     out.bytes(text.as_bytes())
 }
 
-fn check(context: &Context, out: &mut Out) -> Outcome<()> {
+fn check(context: &Context, mut out: Out, connect: bool) -> Outcome {
     let config = context.config()?;
     let file = context.config_file.display().to_string();
-    let passwords: Vec<(String, &Secret)> = passwords(config).collect();
+    let secrets = secrets(config);
     if context.json {
-        for (table, secret) in &passwords {
-            out.line(json!({"event": "password", "table": table, "source": secret.source()}))?;
+        for (table, key, secret) in &secrets {
+            let source = secret.source(context, key);
+            out.line(json!({"event": "password", "table": table, "key": key, "source": source}))?;
         }
-        return out.line(json!({
-            "event": "report", "verb": "config", "outcome": "success", "problems": [], "file": file,
+        out.flush()?;
+        let unreached = if connect { connect::check(context, &mut out, config)? } else { 0 };
+        let exit = ended(unreached);
+        let mut report = json!({
+            "event": "report", "verb": "config", "outcome": exit.outcome(), "problems": [], "file": file,
             "stores": config.store.len(), "jobs": config.job.len(), "notifications": config.notify.len(),
-        }));
+        });
+        if connect {
+            report["unreached"] = unreached.into();
+        }
+        out.line(report)?;
+        out.flush()?;
+        return Ok(exit);
     }
     if !context.config_file.exists() {
-        return out.line(format!("There is no config at {file}; none is needed for paths and URLs"));
+        out.line(format!("There is no config at {file}; none is needed for paths and URLs"))?;
+        out.flush()?;
+        return Ok(Exit::Done);
     }
     let count = |n: usize, one, many| counted(n as u64, one, many);
     out.line(format!(
@@ -63,14 +77,26 @@ fn check(context: &Context, out: &mut Out) -> Outcome<()> {
         count(config.notify.len(), "notification", "notifications")
     ))?;
     let mut table = Table::new(&[Align::Left, Align::Left]);
-    passwords.iter().for_each(|(name, secret)| table.row(vec![name.clone(), secret.source()]));
-    table.lines().try_for_each(|line| out.line(format!("  {line}")))
+    secrets.iter().for_each(|(name, key, secret)| table.row(vec![name.clone(), secret.source(context, key)]));
+    table.lines().try_for_each(|line| out.line(format!("  {line}")))?;
+    out.flush()?;
+    let exit = ended(if connect { connect::check(context, &mut out, config)? } else { 0 });
+    out.flush()?;
+    Ok(exit)
 }
 
-fn passwords(config: &Config) -> impl Iterator<Item = (String, &Secret)> {
-    let stores =
-        config.store.iter().filter_map(|(name, s)| Some((format!("[store.{name}]"), s.password.as_ref()?)));
-    let people =
-        config.notify.iter().filter_map(|(name, n)| Some((format!("[notify.{name}]"), n.password.as_ref()?)));
-    stores.chain(people)
+fn ended(unreached: usize) -> Exit {
+    if unreached == 0 { Exit::Done } else { Exit::Failed }
+}
+
+/// All secrets, each with its table and key.
+fn secrets(config: &Config) -> Vec<(String, &'static str, &Secret)> {
+    let stores = config.store.iter().flat_map(|(name, store)| {
+        store.secrets().map(move |(key, secret)| (format!("[store.{name}]"), key, secret))
+    });
+    let people = config
+        .notify
+        .iter()
+        .filter_map(|(name, notify)| Some((format!("[notify.{name}]"), "password", notify.password.as_ref()?)));
+    stores.chain(people).collect()
 }

@@ -1,0 +1,243 @@
+//! `sitta get`: a file from anywhere to this machine, verified; or what is in a folder, as `sitta copy` brings it.
+
+mod download;
+mod partial;
+mod tell;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sitta_store::local::LocalStore;
+use sitta_store::{Flow, Location, Store};
+use sitta_tree::{ContentHash, Entry, Existing, Kind, Policy, Printable, RelPath};
+
+use super::{block_on, moving};
+use crate::args::{GetArgs, MovingArgs, RuleArgs, Transport};
+use crate::context::Context;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::open::{Named, Opened, open_entry};
+use crate::render::failure;
+use crate::signals::stop_on_signals;
+
+/// The tick of file systems that keep times least exactly.
+const COARSEST: u64 = 2_000_000_000;
+
+/// Where the file goes.
+#[derive(Debug)]
+struct Target {
+    store: LocalStore,
+    name: RelPath,
+    path: PathBuf,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Nothing was there before.
+    Copied,
+    /// Another version was there.
+    Updated,
+    /// The same file was there.
+    Unchanged,
+    /// Another version was there, and stays.
+    Kept,
+}
+
+/// A file that is here now.
+#[derive(Debug)]
+struct Got {
+    what: What,
+    path: PathBuf,
+    entry: Entry,
+    hash: ContentHash,
+    /// So many bytes came over.
+    received: u64,
+    /// So many were here from an attempt before.
+    resumed_from: u64,
+    requests: u64,
+    took: Duration,
+}
+
+/// Gets one file; none if the location is a folder.
+pub fn file(context: &Context, args: &GetArgs) -> Outcome<Option<Exit>> {
+    if args.transport == Transport::Udp {
+        return Err(Failure::usage("UDP is spoken between two sittas only, and not by this version yet")
+            .note("nothing was downloaded")
+            .hint("leave out --transport, or write --transport tcp"));
+    }
+    let destination = destination(args)?;
+    let flow = Arc::new(Flow::default());
+    let got = block_on(async {
+        let (opened, named) = open_entry(context, &args.location).await?;
+        match named {
+            Named::Folder => folder_is_there(&opened).await.map(|()| None),
+            Named::Entry(path, entry) => {
+                stop_on_signals(&flow, &context.console);
+                let target = Target::new(destination, &path)?;
+                get(context, args, &opened, (&path, &entry), &target, &flow).await.map(Some)
+            }
+        }
+    })?;
+    got.map(|got| tell::tell(context, &got)).transpose()
+}
+
+/// Copies what is in a folder.
+pub fn folder(context: &Context, args: GetArgs) -> Outcome {
+    let existing = existing(&args);
+    let moving = MovingArgs {
+        source: args.location,
+        destination: args.destination.unwrap_or_else(|| ".".into()),
+        dry_run: false,
+        checksum: false,
+        hard_links: false,
+        xattrs: false,
+        rules: RuleArgs::default(),
+        verify: true,
+        trash: None,
+        max_delete: None,
+        force_empty: false,
+        transfers: None,
+        limit_rate: None,
+    };
+    moving::run(context, moving, "copy", Policy::Copy { existing })
+}
+
+fn existing(args: &GetArgs) -> Existing {
+    match (args.update, args.no_overwrite) {
+        (true, _) => Existing::IfNewer,
+        (_, true) => Existing::Keep,
+        _ => Existing::Replace,
+    }
+}
+
+async fn folder_is_there(opened: &Opened) -> Outcome<()> {
+    match opened.store.stat(&RelPath::root()).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Failure::failed(format!("{} is not there", opened.label))
+            .note("nothing was downloaded")
+            .hint("check how it is written; `sitta ls` of the folder above shows what it holds")),
+        Err(error) => Err(failure::looking(&opened.label, &error)),
+    }
+}
+
+/// The path that was given, which must be one of this machine.
+fn destination(args: &GetArgs) -> Outcome<PathBuf> {
+    let Some(text) = &args.destination else { return Ok(".".into()) };
+    match Location::parse(text) {
+        Ok(Location::Local(path)) => Ok(path),
+        Ok(place) => Err(Failure::usage(format!("{place} is not on this machine"))
+            .note("`sitta get` brings files here")
+            .hint("`sitta copy SRC DST` goes from any place to any other")),
+        Err(error) => Err(Failure::usage("the destination cannot be understood").note(error.to_string())),
+    }
+}
+
+impl Target {
+    /// A folder takes the file under its own name; anything else is its new path.
+    fn new(destination: PathBuf, source: &RelPath) -> Outcome<Self> {
+        let is_dir = destination.is_dir() || destination.as_os_str().as_bytes().ends_with(b"/");
+        let (dir, name) = match destination.file_name().filter(|_| !is_dir) {
+            Some(name) => (destination.parent().unwrap_or(Path::new("")).to_owned(), name.as_bytes().to_vec()),
+            None => (destination, source.name().to_vec()),
+        };
+        let dir = if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir };
+        let shown = Printable(dir.as_os_str().as_bytes()).to_string();
+        if !dir.is_dir() {
+            return Err(Failure::failed(format!("the folder {shown} is not there"))
+                .note("nothing was downloaded")
+                .hint(format!("mkdir -p {shown}")));
+        }
+        let wrong = |error: &dyn std::fmt::Display| Failure::failed(format!("'{}' {error}", Printable(&name)));
+        let path = dir.join(OsStr::from_bytes(&name));
+        let store = LocalStore::open(&dir).map_err(|error| failure::looking(&shown, &error))?;
+        let name = RelPath::new(&name).map_err(|error| wrong(&error))?;
+        Ok(Self { store, name, path })
+    }
+
+    fn label(&self) -> String {
+        Printable(self.path.as_os_str().as_bytes()).to_string()
+    }
+
+    /// What stands there.
+    async fn now(&self) -> Outcome<Option<Entry>> {
+        self.store.stat(&self.name).await.map_err(|error| failure::looking(&self.label(), &error))
+    }
+}
+
+async fn get(
+    context: &Context,
+    args: &GetArgs,
+    opened: &Opened,
+    (path, entry): (&RelPath, &Entry),
+    target: &Target,
+    flow: &Arc<Flow>,
+) -> Outcome<Got> {
+    let started = Instant::now();
+    if entry.kind != Kind::File {
+        return Err(Failure::failed(format!("{} is no file", opened.label)).note("nothing was downloaded"));
+    }
+    let source = opened.store.as_local().map(|store| store.path().join(OsStr::from_bytes(path.as_bytes())));
+    if source.is_some_and(|source| source.canonicalize().ok() == target.path.canonicalize().ok()) {
+        return Err(Failure::usage(format!("{} is both source and destination", target.label()))
+            .hint("choose another destination"));
+    }
+    let old = target.now().await?;
+    let what = match &old {
+        None => What::Copied,
+        Some(old) => decide(args, entry, old, target)?,
+    };
+    let mut got = Got {
+        what,
+        path: target.path.clone(),
+        entry: entry.clone(),
+        hash: ContentHash([0; 32]),
+        received: 0,
+        resumed_from: 0,
+        requests: 0,
+        took: Duration::ZERO,
+    };
+    if matches!(what, What::Copied | What::Updated) {
+        download::download(context, opened, (path, entry), target, old.as_ref(), flow, &mut got).await?;
+    }
+    // What landed is read back: the hash is that of the file that is here now.
+    let here: Arc<dyn Store> = Arc::new(target.store.clone());
+    let hash = sitta_ops::hash(&here, &target.name, flow).await;
+    let hash = hash.map_err(|error| download::failed(&target.label(), &error, None))?;
+    let fits = got.received == 0 || hash == got.hash;
+    if !fits {
+        return Err(Failure::failed(format!("{} does not hold what was downloaded", target.label()))
+            .note(format!("it was {}, and is {hash} when it is read back", got.hash))
+            .hint("check the disk it is on, and run again"));
+    }
+    got.entry = target.now().await?.unwrap_or(got.entry);
+    (got.hash, got.requests, got.took) = (hash, opened.store.requests(), started.elapsed());
+    Ok(got)
+}
+
+/// What becomes of the version that is there.
+fn decide(args: &GetArgs, new: &Entry, old: &Entry, target: &Target) -> Outcome<What> {
+    match old.kind {
+        Kind::Dir => {
+            return Err(Failure::failed(format!("{} is a folder", target.label()))
+                .note("nothing was downloaded")
+                .hint("name the file's new path as DEST"));
+        }
+        Kind::Unknown => {
+            return Err(Failure::failed(format!("{} is no file", target.label())).note("nothing was downloaded"));
+        }
+        Kind::File | Kind::Symlink => {}
+    }
+    let timed = new.meta.mtime != sitta_tree::Time::default();
+    let same_time = timed && new.meta.mtime.same_within(old.meta.mtime, COARSEST);
+    if old.kind == Kind::File && old.size == new.size && same_time {
+        return Ok(What::Unchanged);
+    }
+    Ok(match existing(args) {
+        Existing::Keep => What::Kept,
+        Existing::IfNewer if same_time || new.meta.mtime <= old.meta.mtime => What::Kept,
+        Existing::IfNewer | Existing::Replace => What::Updated,
+    })
+}

@@ -1,0 +1,1 @@
+//! Against real servers, with sizes that make a small object a large one.

@@ -1,0 +1,47 @@
+//! Buckets, on real servers: rclone's checks signatures and Content-MD5, moto enforces conditional writes.
+
+#[path = "s3/costs.rs"]
+mod costs;
+#[path = "s3/faults.rs"]
+mod faults;
+#[path = "s3/listing.rs"]
+mod listing;
+#[path = "s3/rclone.rs"]
+mod rclone;
+#[path = "s3/tools.rs"]
+mod tools;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use sitta_store::conformance;
+use sitta_testbed::s3::S3Server;
+
+use tools::{access, connect};
+
+async fn conforms(server: &S3Server, conditional_writes: Option<bool>) {
+    server.create_bucket("bucket");
+    let count = AtomicUsize::new(0);
+    let make = || {
+        let n = count.fetch_add(1, Relaxed);
+        let mut access = access(server);
+        access.s3.conditional_writes = conditional_writes;
+        async move { connect(&format!("s3://bucket/check {n}+%2F/\u{e9}"), &access).await.expect("opened") }
+    };
+    conformance::run(make).await.expect_all();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_on_rclone() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    conforms(&S3Server::rclone(dir.path()), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_on_moto() {
+    conforms(&S3Server::moto(), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_on_moto_with_atomic_preconditions() {
+    conforms(&S3Server::moto(), Some(true)).await;
+}
