@@ -82,7 +82,8 @@ mod tests {
 
     fn names(page: &str, url: &str) -> Option<Vec<String>> {
         let listed = parse(page.as_bytes(), &Url::parse(url).expect("a URL"))?;
-        let name = |one: Listed| format!("{}{}", String::from_utf8_lossy(&one.name), if one.dir { "/" } else { "" });
+        let name =
+            |one: Listed| format!("{}{}", String::from_utf8_lossy(&one.name), if one.dir { "/" } else { "" });
         Some(listed.into_iter().map(name).collect())
     }
 

@@ -119,7 +119,11 @@ impl Http {
     }
 
     fn refuse<T>(&self, path: &RelPath) -> Result<T> {
-        Err(self.site.error(ErrorKind::ReadOnly, path, "web servers can only be read from; is it WebDAV? webdav(s)://"))
+        Err(self.site.error(
+            ErrorKind::ReadOnly,
+            path,
+            "web servers can only be read from; is it WebDAV? webdav(s)://",
+        ))
     }
 }
 
@@ -186,7 +190,9 @@ impl Store for Http {
                 }
                 let entry = match self.look(&path).await {
                     Ok(Some(entry)) => entry,
-                    Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Auth) => return Err(error),
+                    Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Auth) => {
+                        return Err(error);
+                    }
                     // It is there, the page says so.
                     Ok(None) | Err(_) => Entry::unknown(Unknown::Unreadable),
                 };

@@ -33,7 +33,8 @@ impl Http {
             while steps.len() < self.in_flight {
                 // Files first: what waits stays small.
                 if let Some(path) = files.pop() {
-                    steps.push(async move { (self.look(&path).await, path) }.map(|(t, p)| Step::Look(p, t)).boxed());
+                    steps
+                        .push(async move { (self.look(&path).await, path) }.map(|(t, p)| Step::Look(p, t)).boxed());
                 } else if let Some(dir) = dirs.pop() {
                     steps.push(async move { (self.page(&dir).await, dir) }.map(|(t, d)| Step::Page(d, t)).boxed());
                 } else {

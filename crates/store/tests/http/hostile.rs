@@ -28,8 +28,11 @@ async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Stri
 
 fn page(body: &str) -> Vec<u8> {
     let body = format!("<title>Index of /</title>{body}");
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
-        .into()
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into()
 }
 
 fn answer(head: &str, body: &str) -> Vec<u8> {
@@ -103,9 +106,7 @@ async fn answers_that_lie_are_refused() {
 
 #[tokio::test]
 async fn a_part_that_begins_earlier_is_cut() {
-    let url = serve(|_| {
-        answer("206 Partial Content\r\nContent-Range: bytes 1-5/9\r\nContent-Length: 5", "12345")
-    })
-    .await;
+    let url =
+        serve(|_| answer("206 Partial Content\r\nContent-Range: bytes 1-5/9\r\nContent-Length: 5", "12345")).await;
     assert_eq!(get(&open(&url).await, "f", 3..5).await.expect("read"), b"34");
 }
