@@ -141,7 +141,7 @@ impl Nginx {
         ] {
             let _ = writeln!(config, "{directive} {home}/{dir};");
         }
-        let denied = format!("location ~ \"^/files/.*denied\" {{ return 403; }}");
+        let denied = "location ~ \"^/files/.*denied\" { return 403; }";
         let locations = [
             ("files", "autoindex on;"),
             ("locked", &format!("{login} autoindex on;")),
