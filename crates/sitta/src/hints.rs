@@ -63,10 +63,7 @@ pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
             _ => "check the user and the password in the config; `sitta config check` says where it comes from",
         },
         ErrorKind::Untrusted => match scheme {
-            Some(Scheme::Sftp) => {
-                "make sure that it is the right server; then add its key: `ssh-keyscan -p PORT HOST >> \
-                 ~/.ssh/known_hosts`"
-            }
+            Some(Scheme::Sftp) => "make sure that it is the right server before you add its key to the known hosts",
             _ => "make sure that it is the right server; then trust its certificate with --ca FILE",
         },
         ErrorKind::Unreachable => "check the connection, the server's name and the port, and run again",
