@@ -37,7 +37,8 @@ impl Nginx {
         for dir in ["root", "tmp"] {
             std::fs::create_dir(home.path().join(dir)).expect("a folder");
         }
-        let hash = Command::new(need("openssl")).args(["passwd", "-apr1", Self::USER.1]).output().expect("openssl runs");
+        let hash =
+            Command::new(need("openssl")).args(["passwd", "-apr1", Self::USER.1]).output().expect("openssl runs");
         let users = format!("{}:{}", Self::USER.0, String::from_utf8_lossy(&hash.stdout));
         std::fs::write(home.path().join("users"), users).expect("a file of users");
         let mut nginx = Self { port: free_port(), tls_port: free_port(), certificate, home, process: None };
@@ -140,7 +141,7 @@ impl Nginx {
         ] {
             let _ = writeln!(config, "{directive} {home}/{dir};");
         }
-        let denied = format!("location ~ \"^/files/.*denied\" {{ return 403; }}");
+        let denied = "location ~ \"^/files/.*denied\" { return 403; }";
         let locations = [
             ("files", "autoindex on;"),
             ("locked", &format!("{login} autoindex on;")),

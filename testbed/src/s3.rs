@@ -42,8 +42,7 @@ impl S3Server {
         let (home, port) = (tempfile::tempdir().expect("a temporary folder"), free_port());
         let mut command = Command::new(need("rclone"));
         command.args(["serve", "s3", "--vfs-cache-mode", "off", "--config", "/dev/null", "--log-level", "ERROR"]);
-        // What others change shows at once.
-        command.args(["--dir-cache-time", "0s", "--auth-key", &format!("{KEY_ID},{SECRET}")]);
+        command.args(["--auth-key", &format!("{KEY_ID},{SECRET}")]);
         command.arg("--addr").arg(format!("127.0.0.1:{port}"));
         if let Some(certificate) = &certificate {
             command.arg("--cert").arg(&certificate.certificate).arg("--key").arg(&certificate.key);
@@ -58,6 +57,7 @@ impl S3Server {
         let (home, port) = (tempfile::tempdir().expect("a temporary folder"), free_port());
         let mut command = Command::new(need("moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        // Parts stay in memory.
         command.env("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", "1073741824");
         let process = Process::start(&mut command, home.path().join("log")).wait_for(port);
         Self { process, port, certificate: None, buckets: None, _home: home }

@@ -195,9 +195,8 @@ mod tests {
 
     #[test]
     fn compressed_files_are_files_and_compressed_answers_are_not() {
-        let headers = |encoding: &'static str| {
-            HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(encoding))])
-        };
+        let headers =
+            |encoding: &'static str| HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(encoding))]);
         assert!(is_plain(&HeaderMap::new(), b"f") && is_plain(&headers("identity"), b"f"));
         assert!(is_plain(&headers("x-gzip"), b"a.tar.GZ") && is_plain(&headers("gzip"), b"a.tgz"));
         assert!(!is_plain(&headers("gzip"), b"a.txt") && !is_plain(&headers("br"), b"a.gz"));
@@ -206,7 +205,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_window_of_a_stream() {
-        for (skip, take, wanted) in [(0, 10, "abcdefghij"), (2, 3, "cde"), (3, 4, "defg"), (9, 5, "j"), (12, 5, "")] {
+        for (skip, take, wanted) in [(0, 10, "abcdefghij"), (2, 3, "cde"), (3, 4, "defg"), (9, 5, "j"), (12, 5, "")]
+        {
             let pieces = ["abc", "", "def", "ghij"].map(|piece| Ok(Bytes::from(piece)));
             let got: Vec<_> = window(futures::stream::iter(pieces).boxed(), skip, take).collect().await;
             let got: Vec<u8> = got.into_iter().flat_map(|piece| piece.expect("no error")).collect();

@@ -120,7 +120,8 @@ impl Site {
             };
             let same = same_server(&self.base, &next);
             let weaker = url.scheme() == "https" && next.scheme() != "https";
-            if weaker || !matches!(next.scheme(), "http" | "https") || (self.follow == Follow::SameServer && !same) {
+            if weaker || !matches!(next.scheme(), "http" | "https") || (self.follow == Follow::SameServer && !same)
+            {
                 let to = format!("{}://{}", next.scheme(), next.host_str().unwrap_or_default());
                 let what = format!("the server sends elsewhere, to {to}: not followed");
                 return Err(Error::new(ErrorKind::Unsupported, &self.location, path.clone(), what));

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sitta_tree::{ContentHash, Entry, Fingerprint, Kind, Meta, RelPath, Tree};
 
 use self::way::Way;
@@ -56,6 +57,25 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
     /// (fields that are 0 were not told). What was made of it is left behind on failure. A failure of `bytes` comes
     /// back in any form: the caller knows it already.
     async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()>;
+
+    /// Up to which size [`Protocol::place`] takes a file.
+    fn places(&self) -> u64 {
+        0
+    }
+
+    /// For protocols that can do it cheaper than one by one: [`Protocol::create`] at `temp`, [`Protocol::rename`] to
+    /// `path`, and what [`Protocol::stat`] tells then. `temp` may be left behind on failure.
+    async fn place(
+        &self,
+        temp: &RelPath,
+        path: &RelPath,
+        replace: bool,
+        bytes: Bytes,
+        meta: &Meta,
+    ) -> Result<Entry> {
+        let (_, _, _, _) = (temp, replace, bytes, meta);
+        Err(self.error(ErrorKind::Unsupported, path, "never asked for"))
+    }
 
     /// Makes a symbolic link where nothing stands.
     async fn symlink(&self, path: &RelPath, target: &[u8], meta: &Meta) -> Result<()> {

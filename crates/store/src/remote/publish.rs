@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use sitta_tree::{ContentHash, Entry, Kind, Meta, RelPath};
 
 use super::{Protocol, RemoteStore};
@@ -18,6 +20,18 @@ const STALE: Duration = Duration::from_millis(500);
 struct Seen {
     old: Option<Entry>,
     at: Instant,
+}
+
+/// Whether a write is put in its place by renaming alone, and whether that replaces what stands there.
+fn replaces(write: &Write, seen: Option<&Seen>) -> Option<bool> {
+    let Some(seen) = seen else { return Some(false) };
+    if seen.at.elapsed() > STALE && write.expect != Precondition::None {
+        return None;
+    }
+    match &seen.old {
+        None => Some(write.expect == Precondition::None),
+        Some(old) => (old.kind != Kind::Dir && write.displaced == Displaced::Discard).then_some(true),
+    }
 }
 
 impl<P: Protocol> RemoteStore<P> {
@@ -52,7 +66,18 @@ impl<P: Protocol> RemoteStore<P> {
         let Fetched { bytes, meta, .. } = source.open(0).await?;
         let meta = meta.map_or(write.meta, |told| write.meta.or(&told));
         let (body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
-        let bytes = body.watch(bytes, flow, cancelled);
+        let mut bytes = body.watch(bytes, flow, cancelled);
+        if source.size() <= self.protocol.places() {
+            // All bytes are vouched for before anything is made.
+            let data: Bytes = bytes.try_collect::<Vec<_>>().await?.concat().into();
+            if let Some(replace) = replaces(write, seen.as_ref()) {
+                return match self.protocol.place(&temp, &write.path, replace, data, &meta).await {
+                    Ok(entry) => Ok(Written { entry, content: body.content() }),
+                    Err(error) => Err(self.give_up(write, &temp, error).await),
+                };
+            }
+            bytes = stream::once(async { Ok(data) }).boxed();
+        }
         let made = self.protocol.create(&temp, bytes, source.size(), &meta).await;
         let made = match body.failed() {
             Some(error) => Err(error),
@@ -92,21 +117,26 @@ impl<P: Protocol> RemoteStore<P> {
         seen: Option<Seen>,
         content: Option<ContentHash>,
     ) -> Result<Written> {
-        let at_target = |error: Error| match &error.path {
-            // The temporary is our own affair: the caller asked for the target.
-            Some(path) if path == temp => Error { path: Some(write.path.clone()), ..error },
-            _ => error,
-        };
         let published = match made {
             Ok(()) => self.publish(write, temp, seen).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = published {
-            // What cannot be removed now goes at the next run.
-            let _ = self.protocol.remove_file(temp).await;
-            return Err(self.why_not(write, at_target(error)).await);
+        match published {
+            Ok(()) => self.written(&write.path, content).await,
+            Err(error) => Err(self.give_up(write, temp, error).await),
         }
-        self.written(&write.path, content).await
+    }
+
+    /// Removes the temporary of a write that failed, and says why it did.
+    async fn give_up(&self, write: &Write, temp: &RelPath, error: Error) -> Error {
+        // What cannot be removed now goes at the next run.
+        let _ = self.protocol.remove_file(temp).await;
+        let at_target = match &error.path {
+            // The temporary is our own affair: the caller asked for the target.
+            Some(path) if path == temp => Error { path: Some(write.path.clone()), ..error },
+            _ => error,
+        };
+        self.why_not(write, at_target).await
     }
 
     /// Servers tell of a missing directory in many ways; the caller is told in one.

@@ -232,8 +232,9 @@ impl Client {
         let body = self.web.whole(answer, path, LONGEST_ERROR).await.unwrap_or_default();
         let [code, message] = xml::texts(&body, ["Code", "Message"]);
         let Some(code) = code else {
-            let what = format!("the server answers {status}");
-            return self.error(kind_of(status, ""), path, what);
+            // One that speaks S3 says what it has not found: this one has no place for such a key.
+            let kind = if status == StatusCode::NOT_FOUND { ErrorKind::Unsupported } else { kind_of(status, "") };
+            return self.error(kind, path, format!("the server answers {status}"));
         };
         let what = self.in_words(&code, date.as_ref()).unwrap_or_else(|| match message.as_deref() {
             None | Some("") => code.clone(),

@@ -114,6 +114,7 @@ fn part_size(limits: &Limits, size: u64) -> u64 {
 
 /// Cuts a stream into parts.
 struct Parts {
+    /// May be asked again after its end.
     bytes: ByteStream,
     left_over: Option<Bytes>,
 }
@@ -166,13 +167,10 @@ impl S3Store {
             Ok((parts, content, answer))
         };
         let completed = match sent.await {
-            Ok((parts, content, answer)) => {
-                let headers = answer.headers().clone();
-                upload.complete(answer).await.map(|etag| (parts, content, headers, etag))
-            }
+            Ok((parts, content, answer)) => upload.complete(answer).await.map(|etag| (parts, content, etag)),
             Err(error) => Err(error),
         };
-        let (parts, content, headers, etag) = match completed {
+        let (parts, content, etag) = match completed {
             Ok(completed) => completed,
             Err(error) => {
                 upload.abort().await;
@@ -184,12 +182,13 @@ impl S3Store {
         {
             return Err(self.error(ErrorKind::Corrupt, &write.path, "the server holds other bytes than were sent"));
         }
-        let entry = self.written_entry(&write.path, &headers, etag, None, source.size(), meta).await?;
+        // Not every server tells of an object made of parts what it has answered to their completion.
+        let entry = self.written_entry(&write.path, &HeaderMap::new(), None, None, source.size(), meta).await?;
         Ok(Written { entry, content: Some(content) })
     }
 
     async fn send_parts(&self, upload: &Upload, bytes: ByteStream, size: u64) -> Result<Vec<Part>> {
-        let mut bytes = Parts { bytes, left_over: None };
+        let mut bytes = Parts { bytes: bytes.fuse().boxed(), left_over: None };
         let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
         let stopped = |_| self.error(ErrorKind::Other, &upload.path, "the upload was stopped");
         for number in 1.. {
@@ -255,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn streams_are_cut_anywhere() {
         let pieces = [&b"abc"[..], b"defgh", b"", b"i"].map(|piece| Ok(Bytes::from(piece)));
-        let mut parts = Parts { bytes: futures::stream::iter(pieces).boxed(), left_over: None };
+        let mut parts = Parts { bytes: futures::stream::iter(pieces).fuse().boxed(), left_over: None };
         for wanted in [&b"ab"[..], b"cd", b"ef", b"gh", b"i", b""] {
             assert_eq!(parts.next(2).await.unwrap().concat(), wanted);
         }

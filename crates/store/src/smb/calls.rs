@@ -10,7 +10,7 @@ use smb2::types::status::NtStatus;
 use smb2::types::{Command, FileId, OplockLevel};
 
 use super::facts::{self, Facts};
-use super::link::{Answer, Call, End, Link};
+use super::link::{Answer, Call, End, Link, close};
 
 /// Create options ([MS-SMB2] 2.2.13).
 pub(super) const ONLY_A_DIRECTORY: u32 = 0x0001;
@@ -28,6 +28,8 @@ const ATTRIBUTE_TAG: u8 = 35;
 const VOLUME: u8 = 1;
 const FS_ATTRIBUTE: u8 = 5;
 
+/// The file that the same message has opened.
+const THIS: FileId = FileId::SENTINEL;
 const LOOK: u32 = Access::FILE_READ_ATTRIBUTES | Access::SYNCHRONIZE;
 const SHARE_ALL: u32 =
     ShareAccess::FILE_SHARE_READ | ShareAccess::FILE_SHARE_WRITE | ShareAccess::FILE_SHARE_DELETE;
@@ -47,17 +49,18 @@ pub(super) fn open(name: String, access: u32, options: u32) -> CreateRequest {
     }
 }
 
-/// To make something where nothing stands; nobody else may open it meanwhile.
+/// To make something where nothing stands. Nobody else may write to it meanwhile; but it may be read, as soon as it is in
+/// its place and before it is closed.
 pub(super) fn make(name: String, access: u32, options: u32) -> CreateRequest {
     CreateRequest {
         file_attributes: FileAttributes::NORMAL,
-        share_access: ShareAccess(0),
+        share_access: ShareAccess(ShareAccess::FILE_SHARE_READ | ShareAccess::FILE_SHARE_DELETE),
         create_disposition: CreateDisposition::FileCreate,
         ..open(name, access | LOOK, options)
     }
 }
 
-fn query(info_type: InfoType, class: u8, room: u32) -> Call {
+fn query(file: FileId, info_type: InfoType, class: u8, room: u32) -> Call {
     let (additional_information, flags) = (0, 0);
     let body = QueryInfoRequest {
         info_type,
@@ -65,18 +68,18 @@ fn query(info_type: InfoType, class: u8, room: u32) -> Call {
         output_buffer_length: room,
         additional_information,
         flags,
-        file_id: FileId::SENTINEL,
+        file_id: file,
         input_buffer: Vec::new(),
     };
     Call::new(Command::QueryInfo, body)
 }
 
-fn set(class: u8, buffer: Vec<u8>) -> Call {
+fn set(file: FileId, class: u8, buffer: Vec<u8>) -> Call {
     let body = SetInfoRequest {
         info_type: InfoType::File,
         file_info_class: class,
         additional_information: 0,
-        file_id: FileId::SENTINEL,
+        file_id: file,
         buffer,
     };
     Call::new(Command::SetInfo, body)
@@ -86,7 +89,27 @@ fn set(class: u8, buffer: Vec<u8>) -> Call {
 pub(super) fn set_mtime(ticks: u64) -> Call {
     let mut basic = [0; 40];
     basic[16..24].copy_from_slice(&ticks.to_le_bytes());
-    set(BASIC, basic.to_vec())
+    set(THIS, BASIC, basic.to_vec())
+}
+
+/// Renames an open file. The new path counts from the share, on DFS too.
+fn rename(file: FileId, to: &str, replace: bool) -> Call {
+    let target: Vec<u8> = to.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut buffer = vec![0; 20];
+    buffer[0] = u8::from(replace);
+    buffer[16..].copy_from_slice(&u32::try_from(target.len()).unwrap_or(u32::MAX).to_le_bytes());
+    buffer.extend(target);
+    set(file, RENAME, buffer)
+}
+
+/// Renames an open file, asks for its id, and closes it.
+pub(super) fn ending(file: FileId, to: &str, replace: bool) -> [Call; 3] {
+    [rename(file, to, replace), query(file, InfoType::File, INTERNAL, 8), close(file)]
+}
+
+/// The id in an answer to a query for it.
+pub(super) fn id_in(answer: &QueryInfoResponse) -> u64 {
+    facts::u64_at(&answer.output_buffer, 0).unwrap_or_default()
 }
 
 /// What is known of the volume behind a share.
@@ -96,31 +119,35 @@ pub(super) struct Volume {
     pub serial: u32,
     /// Files have an id that stays when they are renamed. NTFS says so, and Samba, which gives inode numbers.
     pub stable_ids: bool,
+    /// Up to this size a file goes in one message; 0 if that is not known.
+    pub small: u64,
 }
 
 impl Link {
     pub async fn volume(&self) -> Answer<Volume> {
-        let calls =
-            vec![query(InfoType::Filesystem, VOLUME, 1024), query(InfoType::Filesystem, FS_ATTRIBUTE, 1024)];
+        let calls = vec![
+            query(THIS, InfoType::Filesystem, VOLUME, 1024),
+            query(THIS, InfoType::Filesystem, FS_ATTRIBUTE, 1024),
+        ];
         let done = self.compound(open(self.at(""), LOOK, 0), calls, End::Close).await?;
         let volume: QueryInfoResponse = done.answer(0)?;
         let serial = facts::u32_at(&volume.output_buffer, 8).unwrap_or_default();
         let attributes = done.answer::<QueryInfoResponse>(1).map(|answer| answer.output_buffer).unwrap_or_default();
         let name = attributes.get(12..).unwrap_or_default();
         let stable_ids = name.starts_with(b"N\0T\0F\0S\0");
-        Ok(Volume { serial, stable_ids })
+        Ok(Volume { serial, stable_ids, small: self.small() })
     }
 
     /// What stands at a path, links not followed; none if nothing does.
     pub async fn stat(&self, path: &str, ids: bool) -> Answer<Option<Entry>> {
-        let calls = vec![query(InfoType::File, INTERNAL, 8)];
+        let calls = vec![query(THIS, InfoType::File, INTERNAL, 8)];
         let done = match self.compound(open(self.at(path), LOOK, ITSELF), calls, End::Close).await {
             Err(error) if is_absent(&error) => return Ok(None),
             done => done?,
         };
         let facts = Facts::of_opened(&done.opened);
         let id = match ids {
-            true => facts::u64_at(&done.answer::<QueryInfoResponse>(0)?.output_buffer, 0).unwrap_or_default(),
+            true => id_in(&done.answer(0)?),
             false => 0,
         };
         let tag = match facts.is_reparse_point() {
@@ -131,7 +158,7 @@ impl Link {
     }
 
     async fn reparse_tag(&self, path: &str) -> Answer<Option<ReparseTag>> {
-        let calls = vec![query(InfoType::File, ATTRIBUTE_TAG, 8)];
+        let calls = vec![query(THIS, InfoType::File, ATTRIBUTE_TAG, 8)];
         let done = self.compound(open(self.at(path), LOOK, ITSELF), calls, End::Close).await?;
         let tag = done.answer::<QueryInfoResponse>(0)?.output_buffer;
         Ok(facts::u32_at(&tag, 4).map(ReparseTag))
@@ -146,13 +173,8 @@ impl Link {
     }
 
     pub async fn rename(&self, from: &str, to: &str, replace: bool) -> Answer<()> {
-        let target: Vec<u8> = to.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut buffer = vec![0; 20];
-        buffer[0] = u8::from(replace);
-        buffer[16..].copy_from_slice(&u32::try_from(target.len()).unwrap_or(u32::MAX).to_le_bytes());
-        buffer.extend(target);
         let request = open(self.at(from), Access::DELETE | LOOK, ITSELF);
-        self.compound(request, vec![set(RENAME, buffer)], End::Close).await?.all()
+        self.compound(request, vec![rename(THIS, to, replace)], End::Close).await?.all()
     }
 
     /// Removes a file, link or empty directory. Fails with a sharing violation where somebody has a file open: it would
@@ -161,7 +183,7 @@ impl Link {
         let share = if options == ONLY_A_DIRECTORY { SHARE_ALL } else { ShareAccess::FILE_SHARE_DELETE };
         let request = open(self.at(path), Access::DELETE | LOOK, options | ITSELF);
         let request = CreateRequest { share_access: ShareAccess(share), ..request };
-        self.compound(request, vec![set(DISPOSITION, vec![1])], End::Close).await?.all()
+        self.compound(request, vec![set(THIS, DISPOSITION, vec![1])], End::Close).await?.all()
     }
 
     pub async fn set_times(&self, path: &str, mtime: u64) -> Answer<()> {

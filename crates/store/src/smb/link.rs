@@ -143,7 +143,7 @@ impl Done {
     }
 }
 
-fn checked(frame: &Frame) -> Answer<()> {
+pub(super) fn checked(frame: &Frame) -> Answer<()> {
     match frame.header.status {
         status if status.is_success_or_partial() => Ok(()),
         status => Err(smb2::Error::Protocol { status, command: frame.header.command }),
@@ -171,6 +171,25 @@ impl Link {
         answer
     }
 
+    /// Several calls in one message, each for the file that it names. Their answers, whether good or not.
+    pub async fn together(&self, calls: &[Call]) -> Answer<Vec<Frame>> {
+        let tree = Some(self.tree.tree_id);
+        let ops: Vec<_> = calls
+            .iter()
+            .map(|call| {
+                let mut op = CompoundOp::new(call.command, &*call.body, tree);
+                op.credit_charge = CreditCharge(call.credits);
+                op
+            })
+            .collect();
+        let sent = async { self.connection.execute_compound(&ops).await?.into_iter().collect() };
+        let frames: Vec<Frame> = self.patiently(sent).await?;
+        match frames.len() == calls.len() {
+            true => Ok(frames),
+            false => Err(smb2::Error::invalid_data("the server answered another number of calls")),
+        }
+    }
+
     /// One request on its own.
     pub async fn call<T: Unpack>(&self, call: Call) -> Answer<T> {
         let Call { command, body, credits } = call;
@@ -184,22 +203,12 @@ impl Link {
     /// Opens, makes the calls, closes, in one message. Fails if it could not be opened; whether each call succeeded is
     /// told by [`Done`]. Not to be dropped half-way: the file might stay open.
     pub async fn compound(&self, open: CreateRequest, calls: Vec<Call>, end: End) -> Answer<Done> {
-        let tree = Some(self.tree.tree_id);
-        let close = CloseRequest { flags: SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB, file_id: FileId::SENTINEL };
-        let mut ops = vec![CompoundOp::new(Command::Create, &open, tree)];
-        for call in &calls {
-            let mut op = CompoundOp::new(call.command, &*call.body, tree);
-            op.credit_charge = CreditCharge(call.credits);
-            ops.push(op);
-        }
+        let mut all = vec![Call::new(Command::Create, open)];
+        all.extend(calls);
         if end == End::Close {
-            ops.push(CompoundOp::new(Command::Close, &close, tree));
+            all.push(close(FileId::SENTINEL));
         }
-        let frames = self.patiently(async { self.connection.execute_compound(&ops).await?.into_iter().collect() });
-        let mut frames: Vec<Frame> = frames.await?;
-        if frames.len() != ops.len() {
-            return Err(smb2::Error::invalid_data("the server answered another number of calls"));
-        }
+        let mut frames = self.together(&all).await?;
         checked(&frames[0])?;
         let opened = CreateResponse::unpack(&mut ReadCursor::new(&frames.remove(0).body))?;
         let mut closed = None;
@@ -215,15 +224,18 @@ impl Link {
 
     /// Closes a file, and tells what stands there then.
     pub async fn close(&self, file: FileId) -> Answer<Option<CloseResponse>> {
-        let close = CloseRequest { flags: SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB, file_id: file };
-        let sent = self.connection.execute(Command::Close, &close, Some(self.tree.tree_id));
-        let frame = self.patiently(sent).await?;
-        checked(&frame)?;
-        Ok(told_at_close(&frame))
+        let frames = self.together(&[close(file)]).await?;
+        checked(&frames[0])?;
+        Ok(told_at_close(&frames[0]))
     }
 }
 
-fn told_at_close(frame: &Frame) -> Option<CloseResponse> {
+/// Closes a file, and asks what stands there then.
+pub(super) fn close(file: FileId) -> Call {
+    Call::new(Command::Close, CloseRequest { flags: SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB, file_id: file })
+}
+
+pub(super) fn told_at_close(frame: &Frame) -> Option<CloseResponse> {
     let closed = CloseResponse::unpack(&mut ReadCursor::new(&frame.body)).ok()?;
     (closed.flags & SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB != 0).then_some(closed)
 }

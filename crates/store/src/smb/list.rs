@@ -48,30 +48,32 @@ fn entries(answer: Answer<QueryDirectoryResponse>, ids: bool) -> Answer<Option<E
 /// All entries of a directory but `.` and `..`. To be run to its end.
 pub(super) async fn list(link: Lease, path: String, ids: bool) -> Answer<Entries> {
     let request = open(link.at(&path), Access::FILE_READ_DATA | Access::FILE_READ_ATTRIBUTES, ONLY_A_DIRECTORY);
-    // Most directories end with the first answer, which only the second one tells.
+    // Most directories end with the first answer, which only the second one tells. They are closed in the same message.
     let calls = vec![query(FileId::SENTINEL, FIRST), query(FileId::SENTINEL, FIRST)];
-    let done = link.compound(request, calls, End::StaysOpen).await?;
-    let file = done.opened.file_id;
+    let done = link.compound(request.clone(), calls, End::Close).await?;
     let mut all = Vec::new();
-    let listed = async {
-        for answer in 0..2 {
-            match entries(done.answer(answer), ids)? {
-                Some(more) => all.extend(more),
-                None => return Ok(()),
-            }
+    for answer in 0..2 {
+        match entries(done.answer(answer), ids)? {
+            Some(more) => all.extend(more),
+            None => return Ok(all),
         }
-        let params = link.connection.params();
-        let most = params.map_or(FIRST, |params| params.max_transact_size.min(FURTHER)).max(FIRST);
-        loop {
-            let room = if link.connection.credits() > 64 { most } else { FIRST };
-            match entries(link.call(query(file, room)).await, ids)? {
-                Some(more) => all.extend(more),
-                None => return Ok(()),
-            }
+    }
+    let file = link.compound(request, Vec::new(), End::StaysOpen).await?.opened.file_id;
+    let listed = list_open(&link, file, ids).await;
+    // Waited for: a directory that is open cannot be removed.
+    let closed = link.close(file).await;
+    listed.and_then(|all| closed.map(|_| all))
+}
+
+/// A large directory, to its end.
+async fn list_open(link: &Lease, file: FileId, ids: bool) -> Answer<Entries> {
+    let most = link.connection.params().map_or(FIRST, |params| params.max_transact_size.min(FURTHER)).max(FIRST);
+    let mut all = Vec::new();
+    loop {
+        let room = if link.connection.credits() > 64 { most } else { FIRST };
+        match entries(link.call(query(file, room)).await, ids)? {
+            Some(more) => all.extend(more),
+            None => return Ok(all),
         }
-    };
-    let listed = listed.await;
-    // Nobody waits for that.
-    tokio::spawn(async move { link.close(file).await.map(drop) });
-    listed.map(|()| all)
+    }
 }

@@ -4,7 +4,6 @@
 //! large files are sent and read in pieces with several in flight. Everything that opens a file runs in a task of its
 //! own to its end, so that whoever stops waiting leaves nothing open.
 
-mod bytes;
 mod calls;
 mod facts;
 mod failure;
@@ -13,6 +12,7 @@ mod list;
 mod names;
 mod pool;
 mod protocol;
+mod transfer;
 mod wire;
 
 use std::sync::Arc;

@@ -4,17 +4,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Time};
 use smb2::types::Command;
 use smb2::types::status::NtStatus;
 
-use super::bytes::{self, Reading, SMALL, Wanted};
 use super::calls::{NO_DIRECTORY, ONLY_A_DIRECTORY, Volume, is_absent, ticks};
 use super::failure::told;
 use super::link::Answer;
 use super::names::{self, Refusal};
 use super::pool::{Lease, Pool};
+use super::transfer::{self, Placed, Reading, Wanted};
 use crate::remote::Protocol;
 use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result};
 
@@ -119,9 +120,26 @@ impl SmbProtocol {
         self.answer(path, call).await?.map_err(|error| self.failed(path, &error))
     }
 
+    /// A connection for what gets a new name. Samba looks at the target and renames in two steps, one process for each
+    /// connection: what goes to one name goes over one connection, so that two of ours cannot both find nothing there.
+    async fn lease_to(&self, path: &RelPath, wire: &str) -> Result<Lease> {
+        let link = self.pool.lease_for(&wire.to_lowercase()).await;
+        link.map_err(|error| Error { path: Some(path.clone()), ..error })
+    }
+
+    fn not_renamed(&self, to: &RelPath, replace: bool, error: &smb2::Error) -> Error {
+        match error {
+            smb2::Error::Protocol { status: NtStatus::ACCESS_DENIED, command: Command::SetInfo } if replace => {
+                // What Windows says of a file that somebody has open.
+                self.error(ErrorKind::Busy, to, "access denied: somebody may have it open")
+            }
+            error => self.failed(to, error),
+        }
+    }
+
     async fn begin(&self, path: &RelPath, wanted: Wanted) -> Result<Reading> {
         let wire = self.wire(path)?;
-        self.ask(path, move |link| bytes::begin(link, wire, wanted)).await
+        self.ask(path, move |link| transfer::begin(link, wire, wanted)).await
     }
 
     fn stream(&self, path: &RelPath, reading: Reading) -> ByteStream {
@@ -141,56 +159,6 @@ impl SmbProtocol {
             })
         });
         named.boxed()
-    }
-
-    async fn create_small(
-        &self,
-        path: &RelPath,
-        mut bytes: ByteStream,
-        size: u64,
-        mtime: Option<u64>,
-    ) -> Result<()> {
-        let wire = self.new_wire(path)?;
-        let mut data = Vec::with_capacity(size as usize);
-        while let Some(piece) = bytes.next().await {
-            data.extend_from_slice(&piece?);
-            if data.len() as u64 > size {
-                return Err(self.error(ErrorKind::Changed, path, "more bytes came than were announced"));
-            }
-        }
-        if data.len() as u64 != size {
-            return Err(self.error(ErrorKind::Changed, path, "fewer bytes came than were announced"));
-        }
-        self.ask(path, move |link| async move { link.create_small(&wire, data, mtime).await }).await
-    }
-
-    async fn create_large(
-        &self,
-        path: &RelPath,
-        mut bytes: ByteStream,
-        size: u64,
-        mtime: Option<u64>,
-    ) -> Result<()> {
-        let wire = self.new_wire(path)?;
-        let link = self.lease(path).await?;
-        let failed = |error: smb2::Error| self.failed(path, &error);
-        // Whoever drops the writer closes the file: nothing is left open on any way out of here.
-        let mut writer = link.create_large(&wire).await.map_err(failed)?;
-        let mut taken = 0;
-        while let Some(piece) = bytes.next().await {
-            let piece = piece?;
-            taken += piece.len() as u64;
-            link.patiently(writer.write_chunk(&piece)).await.map_err(failed)?;
-        }
-        if taken != size {
-            return Err(self.error(ErrorKind::Changed, path, "another number of bytes came than was announced"));
-        }
-        match link.finish(writer, mtime).await.map_err(failed)? {
-            written if written == size => Ok(()),
-            _ => {
-                Err(self.error(ErrorKind::Other, path, "the server took another number of bytes than it was given"))
-            }
-        }
     }
 }
 
@@ -253,11 +221,54 @@ impl Protocol for SmbProtocol {
         Ok(Fetched { bytes: self.stream(path, reading), meta, pinned: true })
     }
 
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(&self, path: &RelPath, mut bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
         let mtime = self.told_ticks(path, meta)?;
-        match size <= SMALL {
-            true => self.create_small(path, bytes, size, mtime).await,
-            false => self.create_large(path, bytes, size, mtime).await,
+        let wire = self.new_wire(path)?;
+        let link = self.lease(path).await?;
+        let failed = |error: smb2::Error| self.failed(path, &error);
+        // Whoever drops the writer closes the file: nothing is left open on any way out of here.
+        let mut writer = link.create_large(&wire).await.map_err(failed)?;
+        let mut taken = 0;
+        while let Some(piece) = bytes.next().await {
+            let piece = piece?;
+            taken += piece.len() as u64;
+            link.patiently(writer.write_chunk(&piece)).await.map_err(failed)?;
+        }
+        if taken != size {
+            return Err(self.error(ErrorKind::Changed, path, "another number of bytes came than was announced"));
+        }
+        match link.finish(writer, mtime).await.map_err(failed)? {
+            written if written == size => Ok(()),
+            _ => {
+                Err(self.error(ErrorKind::Other, path, "the server took another number of bytes than it was given"))
+            }
+        }
+    }
+
+    fn places(&self) -> u64 {
+        self.volume.small
+    }
+
+    async fn place(
+        &self,
+        temp: &RelPath,
+        path: &RelPath,
+        replace: bool,
+        bytes: Bytes,
+        meta: &Meta,
+    ) -> Result<Entry> {
+        let (from, to, mtime) = (self.wire(temp)?, self.new_wire(path)?, self.told_ticks(path, meta)?);
+        let link = self.lease_to(path, &to).await?;
+        let placed =
+            self.finish(path, async move { link.place(&from, &to, replace, (bytes, mtime)).await }).await?;
+        let id = |id| if self.volume.stable_ids { id } else { 0 };
+        match placed {
+            Ok(Some(Placed { facts, id: told })) => Ok(facts.entry(id(told), None)),
+            Ok(None) => {
+                let seen = self.stat(path).await?;
+                seen.ok_or_else(|| self.error(ErrorKind::Changed, path, "it vanished right after it was written"))
+            }
+            Err(error) => Err(self.not_renamed(path, replace, &error)),
         }
     }
 
@@ -268,20 +279,9 @@ impl Protocol for SmbProtocol {
 
     async fn rename(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<()> {
         let (old, new) = (self.wire(from)?, self.new_wire(to)?);
-        // Samba looks at the target and renames in two steps, one process for each connection: what goes to one name
-        // goes over one connection, so that two of ours cannot both find nothing there.
-        let link = self.pool.lease_for(&new.to_lowercase()).await;
-        let link = link.map_err(|error| Error { path: Some(to.clone()), ..error })?;
+        let link = self.lease_to(to, &new).await?;
         let answer = self.finish(to, async move { link.rename(&old, &new, replace).await }).await?;
-        match answer {
-            Err(smb2::Error::Protocol { status: NtStatus::ACCESS_DENIED, command: Command::SetInfo })
-                if replace =>
-            {
-                // What Windows says of a file that somebody has open.
-                Err(self.error(ErrorKind::Busy, to, "access denied: somebody may have it open"))
-            }
-            answer => answer.map_err(|error| self.failed(to, &error)),
-        }
+        answer.map_err(|error| self.not_renamed(to, replace, &error))
     }
 
     async fn remove_file(&self, path: &RelPath) -> Result<()> {

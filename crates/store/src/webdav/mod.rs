@@ -122,7 +122,8 @@ impl Webdav {
     }
 
     fn elsewhere(&self, path: &RelPath) -> crate::Error {
-        let what = "the server answers about other paths than it is asked for; does a proxy in front of it change them?";
+        let what =
+            "the server answers about other paths than it is asked for; does a proxy in front of it change them?";
         self.site.error(ErrorKind::Unsupported, path, what)
     }
 

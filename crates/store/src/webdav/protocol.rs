@@ -127,7 +127,9 @@ impl Protocol for Webdav {
             // nginx would make it.
             match self.look(&to_dir).await? {
                 Some(above) if above.kind == Kind::Dir => {}
-                Some(_) => return Err(self.error(ErrorKind::NotADirectory, to, "what is above it is no directory")),
+                Some(_) => {
+                    return Err(self.error(ErrorKind::NotADirectory, to, "what is above it is no directory"));
+                }
                 None => return Err(self.error(ErrorKind::NotFound, to, "no such directory")),
             }
         }

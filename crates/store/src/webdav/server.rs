@@ -18,7 +18,6 @@ pub(super) struct Server {
 /// What nginx's module for PROPFIND says that it allows, whatever it is configured to.
 const NGINX_DAV_EXT: &str = "GET,HEAD,PUT,DELETE,MKCOL,COPY,MOVE,PROPFIND,OPTIONS,LOCK,UNLOCK";
 
-
 impl Server {
     /// Plain WebDAV has no way to set times. ownCloud and Nextcloud have one of their own, which rclone took over.
     ///
@@ -45,13 +44,14 @@ mod tests {
     #[test]
     fn who_keeps_times() {
         let of = |all: &[(&'static str, &'static str)], path| {
-            let all = all.iter().map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            });
+            let all =
+                all.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             Server::of(&HeaderMap::from_iter(all), path)
         };
         assert!(of(&[("server", "rclone/v1.75.2"), ("dav", "1, 2")], "/").keeps_times);
-        assert!(of(&[("server", "nginx"), ("dav", "1, 3, extended-mkcol, nextcloud-checksum-update")], "/").keeps_times);
+        assert!(
+            of(&[("server", "nginx"), ("dav", "1, 3, extended-mkcol, nextcloud-checksum-update")], "/").keeps_times
+        );
         assert!(of(&[("server", "Apache"), ("dav", "1, 3")], "/remote.php/dav/files/me/").keeps_times);
         assert_eq!(of(&[("server", "Apache/2.4"), ("dav", "1,2")], "/"), Server::default());
         assert_eq!(of(&[("server", "nginx/1.22"), ("dav", "1,2")], "/"), Server::default());

@@ -164,3 +164,14 @@ async fn new_session_keys_in_the_middle() {
     put(&store, "f", content.clone()).await.unwrap();
     assert!(get(&store, &path("f")).await.unwrap() == content);
 }
+
+/// After a gigabyte our side asks for new keys. By hand: it takes as much memory.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "large"]
+async fn new_session_keys_after_a_gigabyte() {
+    let place = Place::new();
+    let store = place.ready("rekeyed").await;
+    let content = bytes::Bytes::from(pattern(1200 << 20));
+    put(&store, "f", content.clone()).await.unwrap();
+    assert!(get(&store, &path("f")).await.unwrap() == content);
+}

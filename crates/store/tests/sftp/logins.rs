@@ -38,6 +38,13 @@ async fn a_key_with_a_passphrase() {
     let error = refused(&place, &access).await;
     assert_eq!(error.kind, ErrorKind::Auth);
     assert!(error.to_string().contains("needs its passphrase"), "{error}");
+    // In the format of OpenSSL too.
+    let old = place.server.another_identity("old", "rsa", "");
+    let mut convert = std::process::Command::new(sitta_testbed::need("ssh-keygen"));
+    let output = convert.args(["-p", "-m", "PKCS8", "-P", "", "-N", "open sesame", "-f"]).arg(&old).output();
+    assert!(output.expect("ssh-keygen runs").status.success());
+    let password = Some(Password::new("open sesame"));
+    lets_in(&place, &Access { password, ..with_keys(&place, vec![old]) }).await;
     let error = refused(&place, &with("swordfish")).await;
     assert_eq!(error.kind, ErrorKind::Auth);
     assert!(

@@ -49,6 +49,7 @@ fn rclone(place: &Place, port: u16, arguments: &[&str]) -> Measured {
     Measured { wall: begin.elapsed().as_secs_f64(), cpu: cpu().1 - before }
 }
 
+#[allow(clippy::disallowed_macros, reason = "whoever measures reads it")]
 fn tell(what: &str, ours: &Measured, theirs: &Measured) {
     println!(
         "{what:24} ours {:6.2} s ({:5.2} cpu)   rclone {:6.2} s ({:5.2} cpu)   ratio {:.2} ({:.2} cpu)",

@@ -108,6 +108,7 @@ async fn encryption_and_signing_that_the_server_demands() {
         ("server max protocol = SMB3_00", "server smb encrypt = required"),
         ("server signing = mandatory", ""),
         ("server max protocol = SMB2_10", ""),
+        ("server max protocol = SMB2_02", ""),
     ] {
         let samba = Samba::with(&Options { global: vec![global], share: vec![share], ..Options::default() });
         let store = open(&samba).await;

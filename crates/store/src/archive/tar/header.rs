@@ -119,7 +119,7 @@ mod tests {
         extended.pax(b"12 path=a b\n21 mtime=1.000000001\n").unwrap();
         assert_eq!(extended.path.as_deref(), Some(&b"a b"[..]));
         assert_eq!(extended.mtime, Some(Time::new(1, 1)));
-        for odd in ["5 a=\n", "x a=b\n", "3 =", "99999999999999999999 a=b\n", "6 size\n", "9 size=x\n", "0 "] {
+        for odd in ["6 a=\n", "x a=b\n", "3 =", "99999999999999999999 a=b\n", "6 size\n", "9 size=x\n", "0 "] {
             assert_eq!(Extended::default().pax(odd.as_bytes()), None, "{odd}");
         }
     }

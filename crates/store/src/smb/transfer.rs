@@ -5,24 +5,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sitta_tree::Fingerprint;
-use smb2::msg::flush::{FlushRequest, FlushResponse};
-use smb2::msg::read::ReadRequest;
-use smb2::msg::read::ReadResponse;
+use smb2::msg::flush::FlushRequest;
+use smb2::msg::query_info::QueryInfoResponse;
+use smb2::msg::read::{ReadRequest, ReadResponse};
 use smb2::msg::write::{WriteRequest, WriteResponse};
-use smb2::pack::FileTime;
+use smb2::pack::{FileTime, ReadCursor, Unpack};
 use smb2::types::flags::FileAccessMask as Access;
 use smb2::types::status::NtStatus;
 use smb2::types::{Command, FileId};
 use smb2::{FileTimes, FileWriter};
 use tokio::sync::mpsc;
 
-use super::calls::{NO_DIRECTORY, make, open, set_mtime};
+use super::calls::{NO_DIRECTORY, ending, id_in, make, open, set_mtime};
 use super::facts::Facts;
-use super::link::{Answer, Call, End, Link};
+use super::link::{Answer, Call, End, Link, checked, told_at_close};
 use super::pool::Lease;
 
-/// Up to this size a file goes in one message. Larger ones are sent in pieces, several in flight.
-pub(super) const SMALL: u64 = 256 << 10;
+/// Up to this size a file goes in one message, if the server takes that much. Larger ones go in pieces, several in
+/// flight.
+const SMALL: u64 = 256 << 10;
 /// How large the pieces of a download are, and how many are in flight.
 const PIECE: u64 = 512 << 10;
 const IN_FLIGHT: usize = 8;
@@ -69,6 +70,26 @@ fn read(file: FileId, at: u64, len: u64) -> Call {
     Call::sized(Command::Read, request, len as usize)
 }
 
+fn write(data: Vec<u8>) -> WriteRequest {
+    WriteRequest {
+        data_offset: DATA_OFFSET,
+        offset: 0,
+        file_id: FileId::SENTINEL,
+        channel: 0,
+        remaining_bytes: 0,
+        write_channel_info_offset: 0,
+        write_channel_info_length: 0,
+        flags: 0,
+        data,
+    }
+}
+
+/// What stands in its place.
+pub(super) struct Placed {
+    pub facts: Facts,
+    pub id: u64,
+}
+
 /// The bytes of an answer; none at the end of the file.
 fn bytes(answer: Answer<ReadResponse>) -> Answer<Bytes> {
     match answer {
@@ -84,37 +105,66 @@ pub(super) fn changed_meanwhile() -> smb2::Error {
 }
 
 impl Link {
-    /// Makes a new file of `data`, safe on the server's disk: a message that opens, writes and flushes, and one that
-    /// closes. (A server may not wait in the midst of a message, and flushing waits.)
-    pub async fn create_small(&self, path: &str, data: Vec<u8>, mtime: Option<u64>) -> Answer<()> {
-        let len = data.len();
+    /// Up to which size a file goes in one message.
+    pub fn small(&self) -> u64 {
+        let most =
+            self.connection.params().map_or(1 << 16, |params| params.max_read_size.min(params.max_write_size));
+        SMALL.min(most.into()).min(self.connection.compound_write_limit())
+    }
+
+    /// How large the pieces of a download are.
+    fn piece(&self) -> u64 {
+        PIECE.min(self.connection.params().map_or(1 << 16, |params| params.max_read_size).max(1).into())
+    }
+
+    /// Makes a new file of `data`, safe on the server's disk. (A message of its own: a server may not wait in the midst
+    /// of a message, and flushing waits.)
+    async fn make(&self, path: &str, data: &[u8], mtime: Option<u64>) -> Answer<FileId> {
         let mut calls = Vec::with_capacity(3);
-        if len > 0 {
-            let request = WriteRequest {
-                data_offset: DATA_OFFSET,
-                offset: 0,
-                file_id: FileId::SENTINEL,
-                channel: 0,
-                remaining_bytes: 0,
-                write_channel_info_offset: 0,
-                write_channel_info_length: 0,
-                flags: 0,
-                data,
-            };
-            calls.push(Call::sized(Command::Write, request, len));
+        if !data.is_empty() {
+            calls.push(Call::sized(Command::Write, write(data.to_vec()), data.len()));
         }
         calls.extend(mtime.map(set_mtime));
         calls.push(Call::new(Command::Flush, FlushRequest { file_id: FileId::SENTINEL }));
-        let flush = calls.len() - 1;
-        let request = make(self.at(path), Access::FILE_WRITE_DATA | Access::FILE_WRITE_ATTRIBUTES, NO_DIRECTORY);
-        let done = self.compound(request, calls, End::StaysOpen).await?;
-        let closed = self.close(done.opened.file_id).await;
-        done.all()?;
-        if len > 0 && done.answer::<WriteResponse>(0)?.count as usize != len {
-            return Err(smb2::Error::invalid_data("the server took fewer bytes than it was given"));
+        let access = Access::FILE_WRITE_DATA | Access::FILE_WRITE_ATTRIBUTES | Access::DELETE;
+        let done = self.compound(make(self.at(path), access, NO_DIRECTORY), calls, End::StaysOpen).await?;
+        let taken = match (done.all(), data.is_empty()) {
+            (Ok(()), false) => done.answer::<WriteResponse>(0).map(|answer| answer.count as usize),
+            (all, _) => all.map(|()| 0),
+        };
+        let taken = taken.and_then(|taken| match taken == data.len() {
+            true => Ok(done.opened.file_id),
+            false => Err(smb2::Error::invalid_data("the server took fewer bytes than it was given")),
+        });
+        if taken.is_err() {
+            let _ = self.close(done.opened.file_id).await;
         }
-        done.answer::<FlushResponse>(flush)?;
-        closed.map(drop)
+        taken
+    }
+
+    /// Makes a new file of `data` at `temp` and renames it to `path`: two messages. What stands there then, if the
+    /// server told it.
+    pub async fn place(
+        &self,
+        temp: &str,
+        path: &str,
+        replace: bool,
+        file: (Bytes, Option<u64>),
+    ) -> Answer<Option<Placed>> {
+        let (data, mtime) = file;
+        let file = self.make(temp, &data, mtime).await?;
+        let answers = self.together(&ending(file, path, replace)).await?;
+        let closed = match checked(&answers[2]) {
+            Ok(()) => told_at_close(&answers[2]),
+            // What fails before it takes it along.
+            Err(_) => self.close(file).await?,
+        };
+        checked(&answers[0])?;
+        // It is in its place; what the server does not tell now can be asked for.
+        let id =
+            checked(&answers[1]).and_then(|()| QueryInfoResponse::unpack(&mut ReadCursor::new(&answers[1].body)));
+        let (Ok(id), Some(closed)) = (id.as_ref().map(id_in), closed) else { return Ok(None) };
+        Ok(Some(Placed { facts: Facts::of_closed(&closed), id }))
     }
 
     /// Begins a new file that is written in pieces. Nothing stays open when the writer is dropped.
@@ -154,8 +204,9 @@ impl Link {
 pub(super) async fn begin(link: Lease, path: String, wanted: Wanted) -> Answer<Reading> {
     let end = wanted.version.map_or(wanted.until, |version| version.size.min(wanted.until));
     let len = end.saturating_sub(wanted.from);
-    let how = if len <= SMALL { End::Close } else { End::StaysOpen };
-    let first = if len == 0 { vec![] } else { vec![read(FileId::SENTINEL, wanted.from, len.min(SMALL))] };
+    let small = link.small().max(1);
+    let how = if len <= small { End::Close } else { End::StaysOpen };
+    let first = if len == 0 { vec![] } else { vec![read(FileId::SENTINEL, wanted.from, len.min(small))] };
     let request = open(link.at(&path), Access::FILE_READ_DATA | Access::FILE_READ_ATTRIBUTES, NO_DIRECTORY);
     let done = link.compound(request, first, how).await?;
     let facts = Facts::of_opened(&done.opened);
@@ -197,15 +248,16 @@ impl Open {
         let mut at = wanted.from + first.len() as u64;
         let mut sent = to.send(Ok(first)).await.map_err(drop);
         let link: &Arc<Link> = &self.link;
-        let starts = stream::iter((at..end).step_by(PIECE as usize));
-        let pieces = starts.map(|start| link.read_at(self.file, start, PIECE.min(end - start)));
+        let piece = link.piece();
+        let starts = stream::iter((at..end).step_by(piece as usize));
+        let pieces = starts.map(|start| link.read_at(self.file, start, piece.min(end - start)));
         let mut pieces = std::pin::pin!(pieces.buffered(IN_FLIGHT));
         while sent.is_ok()
-            && let Some(piece) = pieces.next().await
+            && let Some(got) = pieces.next().await
         {
-            let short = piece.as_ref().map_or(true, |piece| (piece.len() as u64) < PIECE.min(end - at));
-            at += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-            sent = to.send(piece).await.map_err(drop);
+            let short = got.as_ref().map_or(true, |got| (got.len() as u64) < piece.min(end - at));
+            at += got.as_ref().map_or(0, |got| got.len() as u64);
+            sent = to.send(got).await.map_err(drop);
             if short {
                 break;
             }

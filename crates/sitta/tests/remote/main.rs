@@ -1,0 +1,10 @@
+//! The program against real servers: there and back, nothing lost on the way, and clear words where it cannot be done.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cut;
+mod place;
+mod refused;
+mod trip;
+mod between;
