@@ -145,7 +145,8 @@ impl<'a> Executor<'a> {
     /// Directories that their owner may not write to are made writable while the run works in them. The plan ends with
     /// giving every directory it has changed its permissions.
     async fn open_dirs(&mut self, batch: &[Prepared], store: &Arc<dyn Store>) {
-        if !store.capabilities().traits.modes {
+        let kept = store.capabilities().traits;
+        if !kept.modes || !kept.dirs {
             return;
         }
         for item in batch {

@@ -15,7 +15,7 @@ pub fn run(context: &Context, args: &FindArgs) -> Outcome {
     let choice = Choice::new(&args.selection)?;
     let mut out = context.out();
     let (mut problems, mut entries) = (Vec::new(), 0);
-    let all = block_on(gather_all(context, &locations(&args.locations), &choice, true))?;
+    let all = block_on(gather_all(context, &locations(&args.locations), &choice, true, context.json))?;
     for (text, mut found) in locations(&args.locations).into_iter().zip(all) {
         match choice.sort {
             Sort::Name => {}

@@ -23,6 +23,8 @@ use crate::render::{failure, json as shown, units};
 #[derive(Debug)]
 pub struct Choice {
     filter: Arc<Filter>,
+    /// Times take part in the choice.
+    timed: bool,
     contains: Option<Finder<'static>>,
     pub sort: Sort,
 }
@@ -43,8 +45,9 @@ impl Choice {
         selection.ext.iter().for_each(|ext| filter.extension(ext.as_bytes()));
         filter.sizes(selection.min_size, selection.max_size);
         filter.modified(when(selection.since.as_deref(), "--since")?, when(selection.until.as_deref(), "--until")?);
+        let timed = selection.since.is_some() || selection.until.is_some() || selection.sort == Sort::Time;
         let contains = selection.contains.as_ref().map(|text| Finder::new(text.as_bytes()).into_owned());
-        Ok(Self { filter: Arc::new(filter), contains, sort: selection.sort })
+        Ok(Self { filter: Arc::new(filter), timed, contains, sort: selection.sort })
     }
 
     /// Whether the entry is one to show, as far as its name and metadata tell.
@@ -138,12 +141,13 @@ pub async fn gather_all(
     texts: &[&OsStr],
     choice: &Choice,
     recursive: bool,
+    times: bool,
 ) -> Outcome<Vec<Found>> {
-    try_join_all(texts.iter().map(|text| gather(context, text, choice, recursive))).await
+    try_join_all(texts.iter().map(|text| gather(context, text, choice, recursive, times))).await
 }
 
-/// Looks at a location, one directory of it or all below.
-async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: bool) -> Outcome<Found> {
+/// Looks at a location, one directory of it or all below. `times`: they are shown.
+async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: bool, times: bool) -> Outcome<Found> {
     let (opened, named) = open_entry(context, text).await?;
     let unreadable = |error| failure::looking(&opened.label, &error);
     let mut problems = Vec::new();
@@ -151,7 +155,9 @@ async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: boo
     let mut items: Vec<Item> = if let Named::Entry(path, entry) = named {
         vec![Item::new(path, *entry)]
     } else if recursive {
-        let options = ScanOptions { filter: Some(choice.filter.clone()), ..ScanOptions::default() };
+        // Where listings tell no times, those are asked for before anything is left out by them.
+        let early = !choice.timed || opened.store.capabilities().lists_meta;
+        let options = ScanOptions { filter: early.then(|| choice.filter.clone()), ..ScanOptions::default() };
         let tree = opened.store.scan(&options).await.map_err(unreadable)?;
         problems = tree.problems.clone();
         tree.ids().skip(1).map(|id| Item::of(&tree, id)).collect()
@@ -160,6 +166,9 @@ async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: boo
         let path = |name: &[u8]| RelPath::new(name).expect("a store gives valid names");
         entries.into_iter().map(|(name, entry)| Item::new(path(&name), entry)).collect()
     };
+    if !opened.store.capabilities().lists_meta && (times || choice.timed) {
+        items = with_times(&opened.store, items, &mut problems).await;
+    }
     items.retain(|item| choice.shows(item));
     items.sort_by(|a, b| a.path.cmp(&b.path));
     if let Some(finder) = &choice.contains {
@@ -168,6 +177,30 @@ async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: boo
     // A special file that is only listed is no problem.
     problems.retain(|problem| problem.kind != ProblemKind::Special);
     Ok(Found { opened, is_file, items, problems })
+}
+
+/// Asks for the times that the listing did not tell, a request a file.
+async fn with_times(store: &Arc<dyn Store>, items: Vec<Item>, problems: &mut Vec<Problem>) -> Vec<Item> {
+    let mut asked = stream::iter(items)
+        .map(|item| async move {
+            let untold = item.kind == Kind::File && item.mtime == Time::default();
+            let told = if untold { store.stat(&item.path).await } else { Ok(None) };
+            (item, told)
+        })
+        .buffered(store.capabilities().concurrency.max(1));
+    let mut timed = Vec::new();
+    while let Some((item, told)) = asked.next().await {
+        timed.push(match told {
+            Ok(Some(entry)) => Item { mtime: entry.meta.mtime, ..item },
+            Ok(None) => item,
+            Err(error) => {
+                let path = item.path.clone();
+                problems.push(Problem::new(path, error.problem_kind(false), error.source.to_string()));
+                item
+            }
+        });
+    }
+    timed
 }
 
 /// Keeps the files in which the text stands, in their order.

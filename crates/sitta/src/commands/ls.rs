@@ -20,7 +20,9 @@ const TOLERANCE: u64 = 2_000_000_000;
 pub fn run(context: &Context, args: &LsArgs) -> Outcome {
     let choice = Choice::new(&args.selection)?;
     let texts = locations(&args.locations);
-    let mut found = block_on(gather_all(context, &texts, &choice, args.recursive))?;
+    // Merged listings say which version is newer.
+    let times = args.long || context.json || texts.len() > 1;
+    let mut found = block_on(gather_all(context, &texts, &choice, args.recursive, times))?;
     // Two folders of one store are told apart by their whole location.
     let names: Vec<String> = found.iter().map(|found| found.opened.name.clone()).collect();
     for found in &mut found {

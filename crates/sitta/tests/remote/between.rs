@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::place::Place;
 use crate::support::*;
 
-/// Both places in one config, as `a` and `b`.
+/// Both places in one config, as `one` and `two`.
 fn between(from: &Place, to: &Place) {
     let world = from.world();
     many(&world.src, 60);
@@ -17,23 +17,25 @@ fn between(from: &Place, to: &Place) {
         let config = fs::read_to_string(world.path("config/sitta/config.toml")).expect("the config");
         config.replace("[store.there]", &format!("[store.{name}]"))
     };
-    let both = config(&world, "a") + &config(&second, "b");
+    let both = config(&world, "one") + &config(&second, "two");
     fs::write(world.path("config/sitta/config.toml"), both).expect("written");
     let run = |verb: &str, source: &Path, destination: &Path| {
         let mut command = from.command(&world);
-        command.envs(to.command(&second).get_envs().filter_map(|(name, value)| {
-            name.to_str().filter(|name| name.starts_with("THERE_")).zip(value)
-        }));
+        command.envs(
+            to.command(&second)
+                .get_envs()
+                .filter_map(|(name, value)| name.to_str().filter(|name| name.starts_with("THERE_")).zip(value)),
+        );
         // Whoever wants a temporary file fails.
         command.env("TMPDIR", "/nonexistent");
         command.arg(verb).arg(source).arg(destination).arg("--json");
         finish(start(&mut command))
     };
-    run("mirror", Path::new("a:"), Path::new("b:")).expect_code(0);
-    let again = run("mirror", Path::new("a:"), Path::new("b:"));
+    run("mirror", Path::new("one:"), Path::new("two:")).expect_code(0);
+    let again = run("mirror", Path::new("one:"), Path::new("two:"));
     again.expect_code(0);
     again.expect_counts([0, 0, 0, 0]);
-    run("mirror", Path::new("b:"), &world.dst).expect_code(0);
+    run("mirror", Path::new("two:"), &world.dst).expect_code(0);
     let kept = |path: &Path| from.kept(&to.kept(&snapshot(path)));
     assert_same_snapshots(&kept(&world.src), &kept(&world.dst));
     to.assert_clean();

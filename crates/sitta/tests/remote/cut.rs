@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sitta_testbed::proxy::Proxy;
 
 use crate::place::Place;
 use crate::support::*;

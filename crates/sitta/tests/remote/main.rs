@@ -3,8 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod between;
 mod cut;
 mod place;
 mod refused;
 mod trip;
-mod between;

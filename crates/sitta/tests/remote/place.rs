@@ -60,7 +60,16 @@ impl Place {
         );
         let keeps = Keeps { modes: true, owners: false, links: false, dirs: false, tick: 1 };
         let variables = vec![("THERE_SECRET", s3::SECRET.to_owned())];
-        Self { name, keeps, config, variables, disk: Some(disk.join("top")), port, _server: Box::new(server), _home: home }
+        Self {
+            name,
+            keeps,
+            config,
+            variables,
+            disk: Some(disk.join("top")),
+            port,
+            _server: Box::new(server),
+            _home: home,
+        }
     }
 
     pub fn smb() -> Self {
@@ -73,7 +82,16 @@ impl Place {
         );
         let keeps = Keeps { modes: false, owners: false, links: false, dirs: true, tick: 100 };
         let variables = vec![("THERE_PASSWORD", samba::PASSWORD.to_owned())];
-        Self { name: "SMB", keeps, config, variables, disk: Some(disk), port, _server: Box::new(server), _home: home }
+        Self {
+            name: "SMB",
+            keeps,
+            config,
+            variables,
+            disk: Some(disk),
+            port,
+            _server: Box::new(server),
+            _home: home,
+        }
     }
 
     pub fn sftp() -> Self {
@@ -86,7 +104,16 @@ impl Place {
             server.known_hosts().display()
         );
         let keeps = Keeps { modes: true, owners: true, links: true, dirs: true, tick: 1_000_000_000 };
-        Self { name: "SFTP", keeps, config, variables: Vec::new(), disk: Some(disk), port, _server: Box::new(server), _home: home }
+        Self {
+            name: "SFTP",
+            keeps,
+            config,
+            variables: Vec::new(),
+            disk: Some(disk),
+            port,
+            _server: Box::new(server),
+            _home: home,
+        }
     }
 
     /// A world whose program knows this place.

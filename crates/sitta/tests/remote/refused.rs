@@ -27,8 +27,16 @@ fn says(run: &Run, code: i32, words: &[&str]) {
 
 #[test]
 fn wrong_passwords() {
-    says(&refused(&Place::smb(), str::to_owned, "SeCrEt"), 1, &["error: ", "hint: check the user and the password"]);
-    says(&refused(&Place::s3(), str::to_owned, "SeCrEt"), 1, &["error: ", "hint: check the user and the password"]);
+    says(
+        &refused(&Place::smb(), str::to_owned, "SeCrEt"),
+        1,
+        &["error: ", "hint: check the user and the password"],
+    );
+    says(
+        &refused(&Place::s3(), str::to_owned, "SeCrEt"),
+        1,
+        &["secret access key is wrong", "hint: check key_id and secret"],
+    );
 }
 
 #[test]

@@ -30,7 +30,8 @@ fn there_and_back(place: &Place) {
     fs::remove_file(world.src.join("empty")).expect("there");
     put(&world.src, "empty/no/more", "a directory now");
     fs::rename(world.src.join("large"), world.src.join("many/renamed")).expect("a rename");
-    if place.keeps.modes {
+    // Listings of objects tell versions of their content only: a mode alone is not seen from the other end.
+    if place.keeps.modes && place.keeps.dirs {
         chmod(&world.src.join("secret"), 0o640);
     }
     place.up(&world).expect_code(0);
@@ -77,6 +78,8 @@ fn smb_on_the_servers_disk() {
     let place = Place::smb();
     let world = place.world();
     fill(&world, &place);
+    // Windows has no such names: they stand on the disk as others, and come back as they were.
+    fs::remove_file(world.src.join("names/question?hash#plus+")).expect("there");
     place.up(&world).expect_code(0);
     place.assert_same(&world.src, place.disk.as_ref().expect("a disk"));
 }
@@ -110,7 +113,8 @@ fn rclone_and_we_read_each_other() {
     let run = place.run(&world, "mirror", &world.src, Path::new("there:../theirs"), &[]);
     assert_eq!(run.code(), 2, "a path inside a store stays inside");
     let config = fs::read_to_string(world.path("config/sitta/config.toml")).expect("the config");
-    fs::write(world.path("config/sitta/config.toml"), config.replace("bucket/top", "bucket/theirs")).expect("written");
+    fs::write(world.path("config/sitta/config.toml"), config.replace("bucket/top", "bucket/theirs"))
+        .expect("written");
     let run = place.run(&world, "mirror", &world.src, Path::new("there:"), &["--dry-run"]);
     run.expect_code(0);
     assert_eq!((&run.report()["copied"], &run.report()["deleted"]), (&0.into(), &0.into()), "{run:?}");
@@ -132,7 +136,7 @@ fn what_a_run_costs() {
     put(&world.src, "d0/f0", "edited");
     let edited = place.up(&world);
     let requests = edited.report()["requests"].as_u64().expect("a number");
-    assert!(requests <= 2 + 3, "an edit costs a look and a write, not {requests}");
+    assert!(requests <= 2 + 2, "an edit costs a look and a write, not {requests}");
 }
 
 /// What the place cannot hold is named, and the rest is done.

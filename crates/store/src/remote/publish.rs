@@ -67,7 +67,8 @@ impl<P: Protocol> RemoteStore<P> {
         let meta = meta.map_or(write.meta, |told| write.meta.or(&told));
         let (body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
         let mut bytes = body.watch(bytes, flow, cancelled);
-        if source.size() <= self.protocol.places() {
+        let places = self.protocol.places();
+        if places > 0 && source.size() <= places {
             // All bytes are vouched for before anything is made.
             let data: Bytes = bytes.try_collect::<Vec<_>>().await?.concat().into();
             if let Some(replace) = replaces(write, seen.as_ref()) {
