@@ -83,6 +83,7 @@ fn memory_in_use() -> u64 {
 /// A large object goes through little memory: 200 MiB, or as many as `SITTA_S3_LARGE_MIB` says.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_objects_in_bounded_memory() {
+    #[expect(clippy::disallowed_methods, reason = "the full size is asked for by whoever runs the test")]
     let mib: u64 = std::env::var("SITTA_S3_LARGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(200);
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (buckets, home) = (dir.path().join("buckets"), dir.path().join("home"));
