@@ -27,7 +27,7 @@ const PEERS: &[Peer] = &[
 pub fn peer(name: &str) -> Option<PathBuf> {
     let names = PEERS.iter().find(|peer| peer.names.contains(&name)).map(|peer| peer.names);
     // The package's own starter is a Python script, which costs more than many a measured run.
-    let packed = (name == "s5cmd").then(|| packed_s5cmd()).flatten();
+    let packed = (name == "s5cmd").then(packed_s5cmd).flatten();
     packed.or_else(|| find(names.unwrap_or(&[name])))
 }
 
