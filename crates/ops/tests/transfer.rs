@@ -215,7 +215,7 @@ fn one_side_inside_the_other_is_refused() {
     let pair = Pair::mirror();
     let [left, _] = pair.stores();
     let inside = sitta_store::local::LocalStore::open(pair.src().join("in/side")).unwrap();
-    let result = pair.run_between(left.clone(), std::sync::Arc::new(inside), &());
+    let result = pair.run_between(left.clone(), Arc::new(inside), &());
     assert!(matches!(result, Err(RunError::Nested { .. })));
     assert!(matches!(pair.run_between(left.clone(), left, &()), Err(RunError::Nested { .. })));
 }
