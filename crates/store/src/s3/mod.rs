@@ -61,7 +61,7 @@ impl Limits {
 /// How much may be held in memory to be sent, in units of [`UNIT`].
 const MEMORY: usize = 128;
 const UNIT: u64 = 1 << 20;
-/// How many requests in flight suit it; measured.
+/// How many requests in flight at most.
 const CONCURRENCY: usize = 32;
 
 /// Opens a bucket. Nothing is asked of the server yet.
