@@ -64,17 +64,18 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// `2026-09-26 10:12`, local.
+/// `2026-09-26 10:12`, local; `-` for a time that was not told.
 pub fn local_time(time: Time, zone: &TimeZone) -> String {
     match timestamp(time) {
+        _ if time == Time::default() => "-".to_owned(),
         Some(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
         None => "out of range".to_owned(),
     }
 }
 
-/// `2026-09-26T08:12:00Z`; none for years that ISO 8601 has no room for.
+/// `2026-09-26T08:12:00Z`; none for a time that was not told, and for years that ISO 8601 has no room for.
 pub fn utc_time(time: Time) -> Option<String> {
-    timestamp(time).map(|at| at.to_string())
+    timestamp(time).filter(|_| time != Time::default()).map(|at| at.to_string())
 }
 
 fn timestamp(time: Time) -> Option<Timestamp> {
