@@ -1,7 +1,6 @@
 //! What operations cost, in requests and in memory; and, when asked for, in time beside rclone.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use sitta_store::{Change, Displaced, Precondition, ScanOptions, Source, Store, What, Write};
 use sitta_testbed::s3::S3Server;
@@ -72,37 +71,4 @@ async fn removals_keep_their_preconditions() {
     let failed: Vec<_> = (0..21).filter(|n| results[*n].is_err()).collect();
     assert_eq!(failed, [7, 20], "the one that changed, and the one that was never there");
     assert_eq!(store.scan(&ScanOptions::default()).await.expect("a scan").len(), 2);
-}
-
-fn memory_in_use() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak is told");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") << 10
-}
-
-/// A large object goes through little memory: 200 MiB, or as many as `SITTA_S3_LARGE_MIB` says.
-#[tokio::test(flavor = "multi_thread")]
-async fn large_objects_in_bounded_memory() {
-    #[expect(clippy::disallowed_methods, reason = "the full size is asked for by whoever runs the test")]
-    let mib: u64 = std::env::var("SITTA_S3_LARGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(200);
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let (buckets, home) = (dir.path().join("buckets"), dir.path().join("home"));
-    for made in [&buckets, &home] {
-        std::fs::create_dir(made).expect("made");
-    }
-    let file = std::fs::File::create(home.join("large")).expect("made");
-    file.set_len(mib << 20).expect("a sparse file");
-    let server = S3Server::rclone(&buckets);
-    server.create_bucket("bucket");
-    let store = connect("s3://bucket/p", &access(&server)).await.expect("opened");
-    let local = Arc::new(sitta_store::local::LocalStore::open(&home).expect("opened"));
-    let path = RelPath::new("large").expect("a valid path");
-    let version = local.stat(&path).await.expect("it works").expect("it is there").fingerprint();
-    let Change::Write(write) = new("large", "") else { unreachable!() };
-    let source = Source::Stored { store: local, path: path.clone(), version };
-    let (before, begun) = (memory_in_use(), Instant::now());
-    let written = store.write(Write { what: What::File(source), ..write }, &Arc::default()).await.expect("written");
-    let grown = memory_in_use() - before;
-    assert!(grown < 120 << 20, "{} MiB more for {mib} MiB, {:?}", grown >> 20, begun.elapsed());
-    assert_eq!(store.stat(&path).await.expect("it works"), Some(written.entry));
 }
