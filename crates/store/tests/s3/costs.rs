@@ -1,4 +1,4 @@
-//! What operations cost, in requests and in memory; and, when asked for, in time beside rclone.
+//! What operations cost, in requests.
 
 use std::sync::Arc;
 
