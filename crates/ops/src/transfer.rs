@@ -13,10 +13,10 @@ use crate::event::{Event, Held, Sink};
 use crate::options::Options;
 use crate::run_id::RunId;
 use crate::scan::{Scanned, scan_both};
-use crate::turn::Turn;
 use crate::state::{KnownConflict, Pair, PairKey, RootSeen};
+use crate::turn::Turn;
 use crate::{Outcome, Report, RunError, State};
-use crate::{content, guards, preview, recover, untold};
+use crate::{content, guards, preview, recover, trash, untold};
 
 /// Runs `options.policy` from `left` to `right`.
 ///
@@ -163,6 +163,7 @@ impl<'a> Run<'a> {
         drop((plan, trees));
         self.remember(pair, files).await?;
         self.state.end_run(&report)?;
+        trash::at_end(self, &report).await;
         Ok(report)
     }
 
@@ -300,7 +301,8 @@ impl<'a> Run<'a> {
             problems,
             conflicts: plan.conflicts.clone(),
             held,
-            trash: [Side::Left, Side::Right].map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
+            trash: [Side::Left, Side::Right]
+                .map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
             dry_run: self.options.dry_run,
         }
     }
