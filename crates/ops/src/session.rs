@@ -48,7 +48,8 @@ impl<'a> Session<'a> {
         let lock = state.lock(&key.left, &key.right)?;
         let pair = state.begin_pair(&key)?;
         let live = LiveBase::load(state, &pair)?;
-        let (files, deleted) = ([0; 2], VecDeque::new());
+        let files = [Side::Left, Side::Right].map(|side| pair.root(side).files);
+        let deleted = VecDeque::new();
         Ok(Self { stores, options, state, sink, flow, pair, live, files, deleted, _lock: lock })
     }
 
@@ -67,7 +68,9 @@ impl<'a> Session<'a> {
         if report.is_idle() {
             self.state.drop_run(&report.run)?;
         }
-        self.pair = self.state.begin_pair(&self.run().key())?;
+        if let Some(pair) = self.state.known_pair(&self.run().key())? {
+            self.pair = pair;
+        }
         self.files = [Side::Left, Side::Right].map(|side| self.pair.root(side).files);
         Ok(report)
     }
@@ -105,6 +108,11 @@ impl<'a> Session<'a> {
         Ok(Some(report))
     }
 
+    /// A conflict copy is settled.
+    pub fn forget_conflict(&self, copy: &RelPath) -> Result<(), RunError> {
+        self.state.drop_conflict(&self.pair, copy)
+    }
+
     /// Remembers how both sides look at the end.
     pub async fn close(self) -> Result<(), RunError> {
         let [left, right] = [Side::Left, Side::Right]
@@ -124,9 +132,8 @@ impl<'a> Session<'a> {
     /// How many files each side holds, given what was seen of a part of it.
     fn files_now(&self, trees: &Trees) -> [u64; 2] {
         let agreed = count_files(trees.base.tree());
-        [(0, &trees.left), (1, &trees.right)].map(|(side, tree): (usize, _)| {
-            (self.files[side] + count_files(tree)).saturating_sub(agreed)
-        })
+        [(0, &trees.left), (1, &trees.right)]
+            .map(|(side, tree): (usize, _)| (self.files[side] + count_files(tree)).saturating_sub(agreed))
     }
 
     /// The deletes that count together with those of now.

@@ -15,9 +15,9 @@ mod read;
 mod scan;
 mod stage;
 mod stream;
-mod watch;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
+mod watch;
 mod xattrs;
 
 use std::ops::Range;
