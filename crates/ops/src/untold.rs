@@ -50,14 +50,16 @@ fn recall(policy: Policy, side: Side, own: &mut Tree, other: &Tree, base: &Base)
     asked
 }
 
-/// The metadata that was agreed on, if this is still the version that it was agreed on for.
+/// The metadata that was agreed on, if this is still the version that it was agreed on for; the time as this store told
+/// it, since the other one may tell it less precisely.
 fn known(side: Side, own: &Tree, id: NodeId, base: &Base, agreed: NodeId) -> Option<Meta> {
     let version = match side {
         Side::Left => base.left(agreed),
         Side::Right => base.right(agreed),
     };
     let same = base.tree().kind(agreed) == Kind::File && own.fingerprint(id).same_version(&version);
-    (same && !base.is_conflicted(agreed)).then(|| base.tree().meta(agreed))
+    let meta = Meta { mtime: version.mtime, ..base.tree().meta(agreed) }.or(&base.tree().meta(agreed));
+    (same && !base.is_conflicted(agreed)).then_some(meta)
 }
 
 /// Whether the file's time can change what is done: not if sizes tell already that it is another one, and nobody asks
