@@ -149,11 +149,6 @@ impl World {
         }
     }
 
-    fn created(&mut self, side: Side, content: u64) {
-        self.alive.insert(content);
-        self.held[index(side)].insert(content);
-    }
-
     fn write(&mut self, side: Side, path: &RelPath, save: Save) {
         if self.clashes(side, path) {
             return;
@@ -163,7 +158,8 @@ impl World {
             self.written = content;
             self.say(|| format!("    user of {side:?} writes {content} at {path} {save:?}"));
             self.destroyed(side, destroyed);
-            self.created(side, content);
+            self.alive.insert(content);
+            self.held[index(side)].insert(content);
         }
     }
 
@@ -251,7 +247,7 @@ impl World {
         if let Some(destroyed) = self.hands[index(to_side)].put(&to, &bytes, Save::Replace) {
             self.say(|| format!("    user of {side:?} copies {old} to {to} on {to_side:?}"));
             self.destroyed(to_side, destroyed);
-            self.created(to_side, content);
+            self.held[index(to_side)].insert(content);
         }
     }
 
@@ -273,46 +269,52 @@ impl World {
             self.alive.remove(content);
             self.held[at].remove(content);
         }
-        after.difference(&before).for_each(|content| self.created(side, *content));
+        // What comes back may be what both agreed on, which gives way to an edit.
+        self.held[at].extend(after);
     }
 
     /// The first path at which the sides differ in what both can hold; `left_to_user` are not looked at.
     pub fn difference(&mut self, left_to_user: &[RelPath]) -> Option<String> {
-        let [left, right] = self.look();
+        let everything = self.look();
         let (l, r) = (&self.traits[0], &self.traits[1]);
-        let precision = l.mtime_precision.max(r.mtime_precision);
-        let times = l.mtime_precision > 0 && r.mtime_precision > 0;
-        let folds = l.folds_names || r.folds_names;
-        let folded = |path: &RelPath| match folds {
+        let folded = |path: &RelPath| match l.folds_names || r.folds_names {
             true => RelPath::new(fold_key(path.as_bytes())).unwrap(),
             false => path.clone(),
         };
         let left_to_user: Vec<_> = left_to_user.iter().map(folded).collect();
-        let view = |side: &Everything| -> BTreeSet<(RelPath, String)> {
-            let users = side.iter().filter(|(path, thing)| {
+        let view = |side: &Everything| -> Everything {
+            let shown = side.iter().map(|(path, thing)| (folded(path), thing)).filter(|(path, thing)| {
                 !is_ours(path)
-                    && !left_to_user.iter().any(|left| folded(path).is_within(left))
+                    && !left_to_user.iter().any(|left| path.is_within(left))
                     && (!thing.is_dir() || (l.dirs && r.dirs))
             });
-            users
-                .map(|(path, thing)| {
-                    let mut thing = thing.clone();
-                    match &mut thing {
-                        Thing::Dir { mode } => *mode *= u32::from(l.modes && r.modes),
-                        Thing::File { mode, mtime, .. } => {
-                            *mode *= u32::from(l.modes && r.modes);
-                            let ticks = mtime.as_nanos().div_euclid(i128::from(precision.max(1)));
-                            *mtime = sitta_tree::Time::new(if times { ticks as i64 } else { 0 }, 0);
-                        }
-                        Thing::Link { .. } => {}
-                    }
-                    (folded(path), shown(&thing))
-                })
-                .collect()
+            shown.map(|(path, thing)| (path, thing.clone())).collect()
         };
-        let (left, right) = (view(&left), view(&right));
-        let mut apart = left.symmetric_difference(&right);
-        apart.next().map(|(path, thing)| format!("{path} {thing}"))
+        let [left, right] = everything.each_ref().map(view);
+        let paths: BTreeSet<_> = left.keys().chain(right.keys()).collect();
+        let apart = paths.into_iter().find(|path| match (left.get(path), right.get(path)) {
+            (Some(left), Some(right)) => !self.are_alike(left, right),
+            _ => true,
+        })?;
+        let show = |thing: Option<&Thing>| thing.map_or("nothing".to_owned(), shown);
+        Some(format!("{apart}: {} and {}", show(left.get(apart)), show(right.get(apart))))
+    }
+
+    /// Whether two things are the same as far as both sides can tell.
+    fn are_alike(&self, left: &Thing, right: &Thing) -> bool {
+        let (l, r) = (&self.traits[0], &self.traits[1]);
+        let same_mode = |left: u32, right: u32| left == right || !l.modes || !r.modes;
+        let precision = l.mtime_precision.max(r.mtime_precision);
+        let timeless = l.mtime_precision == 0 || r.mtime_precision == 0;
+        match (left, right) {
+            (Thing::Dir { mode: left }, Thing::Dir { mode: right }) => same_mode(*left, *right),
+            (Thing::File { bytes, mode, mtime }, Thing::File { bytes: bytes_r, mode: mode_r, mtime: mtime_r }) => {
+                bytes == bytes_r
+                    && same_mode(*mode, *mode_r)
+                    && (timeless || mtime.same_within(*mtime_r, precision))
+            }
+            (left, right) => left == right,
+        }
     }
 
     /// A temporary that is still there.

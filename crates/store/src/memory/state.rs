@@ -67,6 +67,12 @@ impl State {
         }
     }
 
+    /// The path with the directories above it spelled as they are.
+    fn spelled(&self, path: &RelPath) -> RelPath {
+        let above = path.parent().and_then(|dir| self.node(&dir)).map(|dir| dir.path.clone());
+        above.and_then(|dir| dir.join(path.name()).ok()).unwrap_or_else(|| path.clone())
+    }
+
     fn node(&self, path: &RelPath) -> Option<&Node> {
         self.nodes.get(&self.key(path))
     }
@@ -174,7 +180,7 @@ impl State {
             meta.mode = default;
         }
         let (id, change) = (self.serial(), self.serial());
-        self.nodes.insert(self.key(path), Node { path: path.clone(), shape, meta, id, change });
+        self.nodes.insert(self.key(path), Node { path: self.spelled(path), shape, meta, id, change });
     }
 
     /// Writes into the file at `path`, if there is one.
@@ -187,12 +193,15 @@ impl State {
         }
     }
 
-    /// Makes the directories above `path`.
+    /// Makes the directories above `path`, down to where something else is in the way.
     pub fn make_dirs(&mut self, path: &RelPath) {
         if let Some(above) = path.parent()
             && self.node(&above).is_none()
         {
             self.make_dirs(&above);
+            if self.parent_dir(&above).is_err() {
+                return;
+            }
             self.set(&above, Shape::Dir, &Meta { mode: 0o755, ..Meta::default() });
         }
     }
@@ -242,7 +251,7 @@ impl State {
             None => {
                 self.make_dirs(trash);
                 let node = self.nodes.remove(&key).expect("it stands there");
-                self.nodes.insert(self.key(trash), Node { path: trash.clone(), ..node });
+                self.nodes.insert(self.key(trash), Node { path: self.spelled(trash), ..node });
             }
         }
         Ok(())
@@ -293,7 +302,7 @@ impl State {
         if self.node(to).is_some() && (to == from || self.key(to) != self.key(from)) {
             return Err((ErrorKind::Changed, "something stands there already"));
         }
-        let (old_path, from, moved) = (from.clone(), self.key(from), to.clone());
+        let (old_path, from, moved) = (from.clone(), self.key(from), self.spelled(to));
         if self.key(to) != from && self.key(to).is_within(&from) {
             return Err((ErrorKind::Unsupported, "into itself"));
         }
