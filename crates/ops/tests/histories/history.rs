@@ -3,10 +3,11 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
-use sitta_ops::{MaxDelete, Options, Report, RunError, State, transfer};
+use sitta_ops::{Event, MaxDelete, Options, Report, RunError, Sink, State, transfer};
 use sitta_store::{Flow, Store};
 use sitta_tree::{OnConflict, Policy, ProblemKind, RelPath, Side};
 use tokio::runtime::Builder;
@@ -29,6 +30,18 @@ pub struct Ground {
     pub state: PathBuf,
     /// What goes when the history is over.
     pub dir: tempfile::TempDir,
+}
+
+/// Counts what was done, directories too.
+#[derive(Default)]
+struct Steps(AtomicUsize);
+
+impl Sink for Steps {
+    fn event(&self, event: Event) {
+        if let Event::Done(_) = event {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 struct History {
@@ -73,7 +86,7 @@ impl History {
     }
 
     /// One run; none if it died on the way.
-    fn run(&mut self, disturbed: bool, offline: Option<Side>) -> Option<Result<Report, RunError>> {
+    fn run(&mut self, disturbed: bool, offline: Option<Side>, sink: &dyn Sink) -> Option<Result<Report, RunError>> {
         // Its own, so that nothing of a run that died goes on behind the next one's back.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let flow = Arc::new(Flow::default());
@@ -91,7 +104,7 @@ impl History {
             tokio::select! {
                 biased;
                 () = death.notified() => None,
-                result = transfer(left, right, &self.options, &state, &(), &flow) => Some(result),
+                result = transfer(left, right, &self.options, &state, sink, &flow) => Some(result),
             }
         })
     }
@@ -105,7 +118,7 @@ impl History {
             let seed = self.random.next();
             self.world(|world| world.restore_or_keep(&mut Random::new(seed)));
         }
-        let result = self.run(true, offline);
+        let result = self.run(true, offline, &());
         self.world(|world| world.say(|| format!("run: {result:?}")));
         match &result {
             Some(Err(RunError::Store(_) | RunError::Interrupted) | Ok(_)) => {}
@@ -132,14 +145,17 @@ impl History {
         let mut quiet = 0;
         let mut last = String::new();
         for _ in 0..PATIENCE {
-            let report = self.run(false, None).expect("nobody kills it").map_err(|error| format!("{error:?}"))?;
+            let steps = Steps::default();
+            let report = self.run(false, None, &steps).expect("nobody kills it");
+            let report = report.map_err(|error| format!("{error:?}"))?;
             self.world(|world| world.say(|| format!("quiet run: {report:?}")));
             self.world(World::check).map_err(|error| format!("settling: {error}"))?;
-            let done = (report.copied, report.updated, report.moved, report.deleted);
-            last = format!("{done:?}, problems {:?}", report.problems);
+            let counts = report.copied + report.updated + report.moved + report.deleted;
+            let steps = steps.0.into_inner();
+            last = format!("{steps} steps, problems {:?}", report.problems);
             let unexpected =
                 report.problems.iter().find(|problem| problem.kind != ProblemKind::NameClash || !self.folds());
-            if done != (0, 0, 0, 0) || unexpected.is_some() {
+            if counts > 0 || steps > 0 || unexpected.is_some() {
                 quiet = 0;
                 continue;
             }
