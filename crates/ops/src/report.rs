@@ -65,8 +65,37 @@ pub struct Report {
     pub conflicts: Vec<Conflict>,
     /// What guards held back.
     pub held: Vec<Held>,
-    /// Where old versions went, as a printable location; none if they are gone or there were none.
-    pub trash: Option<String>,
+    /// Where old versions of either side went, as printable locations; none if they are gone or there were none.
+    pub trash: [Option<String>; 2],
     /// Whether this only says what would be done.
     pub dry_run: bool,
+}
+
+impl Report {
+    /// Takes in what a later round of the same session did. What stands open is what stands open now.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.outcome = later.outcome;
+        self.copied += later.copied;
+        self.updated += later.updated;
+        self.deleted += later.deleted;
+        self.moved += later.moved;
+        self.unchanged = later.unchanged.max(self.unchanged);
+        self.bytes += later.bytes;
+        self.requests = later.requests;
+        self.took += later.took;
+        self.problems = later.problems;
+        self.conflicts.extend(later.conflicts);
+        self.held = later.held;
+        for (own, later) in self.trash.iter_mut().zip(later.trash) {
+            *own = later.or(own.take());
+        }
+    }
+
+    /// Whether anything was done or has to be told.
+    pub fn is_idle(&self) -> bool {
+        self.copied + self.updated + self.deleted + self.moved == 0
+            && self.problems.is_empty()
+            && self.conflicts.is_empty()
+            && self.held.is_empty()
+    }
 }

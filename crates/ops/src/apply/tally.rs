@@ -19,8 +19,8 @@ pub(crate) struct Counts {
 pub(crate) struct Tally {
     pub counts: Counts,
     pub problems: Vec<Problem>,
-    /// Whether any old version went to the trash.
-    pub trashed: bool,
+    /// On which sides old versions went to the trash.
+    pub trashed: [bool; 2],
     /// New files less removed ones, by side.
     grown: [i64; 2],
 }
