@@ -303,6 +303,7 @@ impl<'a> Run<'a> {
             held,
             trash: [Side::Left, Side::Right]
                 .map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
+            changed: tally.changed,
             dry_run: self.options.dry_run,
         }
     }

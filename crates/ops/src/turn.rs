@@ -42,6 +42,7 @@ impl Turn {
     pub fn report(self, mut report: Report) -> Report {
         if self.0 {
             report.trash.reverse();
+            report.changed.reverse();
             report.conflicts = report.conflicts.into_iter().map(|conflict| self.conflict(conflict)).collect();
             report.held = report.held.into_iter().map(|held| self.held(held)).collect();
         }

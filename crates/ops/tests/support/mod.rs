@@ -90,6 +90,11 @@ impl Pair {
         self.try_run().unwrap()
     }
 
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(work)
+    }
+
     pub fn run_between(
         &self,
         left: Arc<dyn Store>,
@@ -97,8 +102,7 @@ impl Pair {
         sink: &dyn Sink,
     ) -> Result<Report, RunError> {
         let state = State::open(&self.state_dir()).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(transfer(left, right, &self.options, &state, sink, &Arc::new(Flow::default())))
+        self.block_on(transfer(left, right, &self.options, &state, sink, &Arc::new(Flow::default())))
     }
 }
 
