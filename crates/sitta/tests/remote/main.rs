@@ -7,4 +7,5 @@ mod between;
 mod cut;
 mod place;
 mod refused;
+mod trash;
 mod trip;
