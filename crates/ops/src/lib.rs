@@ -18,6 +18,7 @@ mod scan;
 mod session;
 mod state;
 mod transfer;
+pub mod trash;
 mod turn;
 mod untold;
 mod watch;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use sitta_ops::trash::TrashKeep;
 use sitta_ops::{Event, MaxDelete, Options, Report, RunError, Sink, State, transfer};
 use sitta_store::local::LocalStore;
 use sitta_store::{Flow, Store};
@@ -39,6 +40,7 @@ pub fn options(policy: Policy) -> Options {
         transfers: None,
         max_delete: MaxDelete::Default,
         trash: None,
+        trash_keep: TrashKeep::Forever,
         force_empty: false,
     }
 }

@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sitta_ops::trash::TrashKeep;
 use sitta_ops::{Event, MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
 use sitta_store::wrap::{Bucket, Limited};
 use sitta_store::{Flow, OWN_DIR};
@@ -67,8 +69,17 @@ pub fn usual(policy: Policy) -> Outcome<Options> {
         transfers: None,
         max_delete: MaxDelete::Default,
         trash: trash(OsStr::new("on"))?,
+        trash_keep: kept(policy),
         force_empty: false,
     })
+}
+
+/// How long old versions are kept if nobody says so: a sync fills the trash whether that was thought of or not.
+fn kept(policy: Policy) -> TrashKeep {
+    match policy {
+        Policy::Sync(_) => TrashKeep::Within(Duration::from_secs(30 * 24 * 3600)),
+        Policy::Copy { .. } | Policy::Mirror => TrashKeep::Forever,
+    }
 }
 
 /// What the arguments mean; `trash` is where old versions go if they do not say.
@@ -89,6 +100,7 @@ pub fn options(args: &MovingArgs, policy: Policy, trash: Option<&OsStr>) -> Outc
         transfers: args.transfers.map(usize::from),
         max_delete: args.max_delete.unwrap_or(MaxDelete::Default),
         trash,
+        trash_keep: kept(policy),
         force_empty: args.force_empty,
     })
 }

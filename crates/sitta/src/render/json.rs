@@ -99,6 +99,10 @@ impl Sink for Json {
                 "event": "away", "side": side_name(*side, self.two_way), "message": why,
                 "again_in": again_in.as_secs_f64(),
             }),
+            Event::Expired { side, emptied } => json!({
+                "event": "expired", "side": side_name(*side, self.two_way),
+                "files": emptied.files(), "bytes": emptied.bytes(),
+            }),
             Event::Back { side } => json!({"event": "back", "side": side_name(*side, self.two_way)}),
             Event::Held(held) => {
                 let mut object = held_value(held, self.two_way);
