@@ -72,12 +72,6 @@ impl Objects {
         self.wait(|store| Box::pin(async move { store.write(write, &Arc::default()).await.is_ok() }))
     }
 
-    /// What an object server tells of a version in its listings is a hash of the bytes: new metadata alone goes
-    /// unnoticed, and nobody gives objects any.
-    fn tells_meta(&self) -> bool {
-        self.memory.is_some() || self.store.capabilities().lists_meta
-    }
-
     fn make_parents(&self, path: &RelPath) -> bool {
         let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else { return true };
         if !self.make_parents(&parent) {
@@ -194,14 +188,14 @@ impl Hands for Objects {
     }
 
     fn chmod(&mut self, path: &RelPath, mode: u32) {
-        let entry = self.stat(path).filter(|entry| self.tells_meta() && entry.kind != Kind::Symlink);
+        let entry = self.stat(path).filter(|entry| !self.is_remote() && entry.kind != Kind::Symlink);
         if let Some(entry) = entry {
             self.set_meta(path, Meta { mode, ..entry.meta });
         }
     }
 
     fn touch(&mut self, path: &RelPath, long_ago: Option<i64>) {
-        let entry = self.stat(path).filter(|entry| self.tells_meta() && entry.kind == Kind::File);
+        let entry = self.stat(path).filter(|entry| !self.is_remote() && entry.kind == Kind::File);
         if let Some(entry) = entry {
             let mtime = match long_ago {
                 Some(secs) => Time::new(secs, 0),
@@ -209,6 +203,10 @@ impl Hands for Objects {
             };
             self.set_meta(path, Meta { mtime, ..entry.meta });
         }
+    }
+
+    fn is_remote(&self) -> bool {
+        self.memory.is_none()
     }
 
     fn restore(&mut self, copy: &Everything) {
