@@ -260,9 +260,10 @@ impl Seen {
         // Looks that were lifted leave directories behind that are below a look of their own, or above none.
         let within = |path: &RelPath| {
             above.contains(path)
-                || looks.range(..=path).next_back().is_some_and(|(last, look)| {
-                    path == last || (*look == Look::Below && path.is_within(last))
-                })
+                || looks
+                    .range(..=path)
+                    .next_back()
+                    .is_some_and(|(last, look)| path == last || (*look == Look::Below && path.is_within(last)))
         };
         self.entries.retain(|path, _| within(path));
         let mut tree = Tree::from_sorted(self.entries)?;

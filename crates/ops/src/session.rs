@@ -124,9 +124,8 @@ impl<'a> Session<'a> {
     /// How many files each side holds, given what was seen of a part of it.
     fn files_now(&self, trees: &Trees) -> [u64; 2] {
         let agreed = count_files(trees.base.tree());
-        [(0, &trees.left), (1, &trees.right)].map(|(side, tree): (usize, _)| {
-            (self.files[side] + count_files(tree)).saturating_sub(agreed)
-        })
+        [(0, &trees.left), (1, &trees.right)]
+            .map(|(side, tree): (usize, _)| (self.files[side] + count_files(tree)).saturating_sub(agreed))
     }
 
     /// The deletes that count together with those of now.

@@ -13,8 +13,8 @@ use crate::event::{Event, Held, Sink};
 use crate::options::Options;
 use crate::run_id::RunId;
 use crate::scan::{Scanned, scan_both};
-use crate::turn::Turn;
 use crate::state::{KnownConflict, Pair, PairKey, RootSeen};
+use crate::turn::Turn;
 use crate::{Outcome, Report, RunError, State};
 use crate::{content, guards, preview, recover, untold};
 
@@ -300,7 +300,8 @@ impl<'a> Run<'a> {
             problems,
             conflicts: plan.conflicts.clone(),
             held,
-            trash: [Side::Left, Side::Right].map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
+            trash: [Side::Left, Side::Right]
+                .map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
             dry_run: self.options.dry_run,
         }
     }

@@ -96,9 +96,7 @@ impl Turn {
             }
             Event::Conflict(conflict) => Event::Conflict(self.conflict(conflict)),
             Event::Held(held) => Event::Held(self.held(held)),
-            Event::Watching { side, location, every } => {
-                Event::Watching { side: self.side(side), location, every }
-            }
+            Event::Watching { side, location, every } => Event::Watching { side: self.side(side), location, every },
             Event::Away { side, why, again_in } => Event::Away { side: self.side(side), why, again_in },
             Event::Back { side } => Event::Back { side: self.side(side) },
             event => event,

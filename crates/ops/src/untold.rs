@@ -49,14 +49,7 @@ impl<'t> Names<'t> {
 type Asked = (NodeId, NodeId);
 
 /// Takes from the base what it knows, and gives the files of which it does not.
-fn recall(
-    policy: Policy,
-    side: Side,
-    own: &mut Tree,
-    other: &Tree,
-    base: &Base,
-    folds: bool,
-) -> Vec<Asked> {
+fn recall(policy: Policy, side: Side, own: &mut Tree, other: &Tree, base: &Base, folds: bool) -> Vec<Asked> {
     let mut asked = Vec::new();
     let mut dirs = vec![(NodeId::ROOT, Some(NodeId::ROOT), Some(NodeId::ROOT))];
     while let Some((dir, in_base, in_other)) = dirs.pop() {

@@ -264,7 +264,9 @@ impl Watcher<'_> {
     async fn unreachable(&self) -> Option<(Side, String)> {
         for side in SIDES {
             match self.session.stores[side as usize].stat(&RelPath::root()).await {
-                Err(error) if error.kind == ErrorKind::Unreachable => return Some((side, error.source.to_string())),
+                Err(error) if error.kind == ErrorKind::Unreachable => {
+                    return Some((side, error.source.to_string()));
+                }
                 _ => {}
             }
         }
@@ -361,9 +363,7 @@ impl Sink for Once<'_> {
     fn event(&self, event: Event) {
         let tell = match &event {
             Event::Problem(problem) => self.is_news(format!("{:?} {}", problem.path, problem.message)),
-            Event::Conflict(conflict) => {
-                self.is_news(format!("{:?} {:?}", conflict.path, conflict.outcome))
-            }
+            Event::Conflict(conflict) => self.is_news(format!("{:?} {:?}", conflict.path, conflict.outcome)),
             Event::Held(held) => self.is_news(format!("{held:?}")),
             Event::Scanned { .. } | Event::Planned(_) => self.told().rounds <= 1,
             _ => true,

@@ -15,9 +15,9 @@ mod histories;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use histories::folder::Folder;
 use histories::hands::Hands;
-use futures::future::BoxFuture;
 use histories::history::Opener;
 use histories::objects::Objects;
 use histories::random::Random;

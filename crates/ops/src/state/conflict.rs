@@ -40,7 +40,8 @@ impl State {
     /// Forgets a conflict copy: it is settled, or gone.
     pub fn drop_conflict(&self, pair: &Pair, copy: &RelPath) -> Result<(), RunError> {
         self.write(|db| {
-            db.execute("DELETE FROM conflict WHERE pair = ? AND copy = ?", params![pair.id, copy.as_bytes()]).map(drop)
+            db.execute("DELETE FROM conflict WHERE pair = ? AND copy = ?", params![pair.id, copy.as_bytes()])
+                .map(drop)
         })
     }
 

@@ -19,10 +19,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub use base::Segment;
+pub use conflict::KnownConflict;
 pub use history::RunRecord;
 pub use journal::Intent;
 pub use lock::PairLock;
-pub use conflict::KnownConflict;
 pub use pair::{Pair, PairKey, RootSeen};
 
 use crate::RunError;

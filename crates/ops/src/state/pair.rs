@@ -69,9 +69,7 @@ const SELECT: &str = "SELECT id, token, left_root, right_root, left_files, right
 impl State {
     /// What is known of the pair, without writing anything; none if it is new.
     pub fn known_pair(&self, key: &PairKey) -> Result<Option<Pair>, RunError> {
-        self.read(|db| {
-            db.query_row(SELECT, params![key.left, key.right, key.two_way], Pair::from_row).optional()
-        })
+        self.read(|db| db.query_row(SELECT, params![key.left, key.right, key.two_way], Pair::from_row).optional())
     }
 
     /// What is known of the pair, with a new token for the run that begins. The caller holds its lock.

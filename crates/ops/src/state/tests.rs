@@ -157,7 +157,8 @@ fn a_sync_remembers_apart_from_a_copy() {
     let sync = state.begin_pair(&synced).unwrap();
     assert!(state.load_base(&sync).unwrap().is_empty());
     assert_eq!(state.two_way_pairs().unwrap(), [synced.clone()]);
-    let conflict = KnownConflict { path: path("x"), copy: path("x.conflict-0"), side: Side::Right, run: "r".into() };
+    let conflict =
+        KnownConflict { path: path("x"), copy: path("x.conflict-0"), side: Side::Right, run: "r".into() };
     state.note_conflict(&sync, &conflict).unwrap();
     assert_eq!(state.known_conflicts(&sync).unwrap(), [conflict]);
     assert!(state.forget_pair(&synced).unwrap() && !state.forget_pair(&synced).unwrap());

@@ -102,9 +102,8 @@ impl Hooked {
 
 /// The tree as one sees it for whom the listing of `dir` broke off.
 fn blinded(tree: &Tree, dir: &RelPath) -> Tree {
-    let hidden = |path: &RelPath| {
-        path.is_within(dir) && path.parts().nth(dir.depth()).is_some_and(|name| name[0] & 1 == 1)
-    };
+    let hidden =
+        |path: &RelPath| path.is_within(dir) && path.parts().nth(dir.depth()).is_some_and(|name| name[0] & 1 == 1);
     let mut seen: Vec<_> = tree.ids().map(|id| (tree.path(id), tree.entry(id))).collect();
     seen.retain(|(path, _)| !hidden(path));
     seen.sort_by(|a, b| a.0.cmp(&b.0));

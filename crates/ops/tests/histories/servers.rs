@@ -61,7 +61,7 @@ impl Bucket {
         let (at, access) = (url.clone(), self.access.clone());
         let store = self.runtime.block_on(async move { connect(&at, &access).await.unwrap() });
         let traits = store.capabilities().traits;
-        let hands = Objects { store, memory: None, runtime: Some(self.runtime.handle().clone()) };
+        let hands = Objects::remote(store, self.runtime.handle().clone());
         Place { hands: Box::new(hands), open: opener(&url, &self.access), traits }
     }
 }
