@@ -5,6 +5,7 @@ use std::time::Duration;
 use sitta_tree::{Conflict, Problem, RelPath, Side, Summary};
 
 use crate::Report;
+use crate::trash::Emptied;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -59,6 +60,13 @@ pub enum Event {
     Problem(Problem),
     /// A guard held something back.
     Held(Held),
+    /// A side's trash let go of what it has kept long enough, or could not.
+    Expired {
+        /// Which side.
+        side: Side,
+        /// What is gone, and what could not be removed.
+        emptied: Emptied,
+    },
     /// From now on, changes on a side are taken up as they happen.
     Watching {
         /// Which side.

@@ -31,8 +31,10 @@ pub(crate) async fn roots(run: &Run<'_>, pair: Option<&Pair>, scanned: &Scanned)
     for side in [Side::Left, Side::Right] {
         let (present, files) = (scanned.present[side as usize], scanned.files[side as usize]);
         let held = pair.map_or(0, |pair| pair.root(side).files);
-        // Where nothing was ever held, a destination is made; a source must be there in any case.
-        let needed = side == Side::Left || matches!(run.options.policy, Policy::Sync(_));
+        // Where nothing was ever held, a destination is made, and so is either side of a sync if the other one is there;
+        // a source must be there in any case.
+        let needed = side == Side::Left
+            && (!matches!(run.options.policy, Policy::Sync(_)) || !scanned.present[Side::Right as usize]);
         if !present && needed {
             return Err(RunError::Held(Held::Missing { side }));
         }

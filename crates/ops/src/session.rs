@@ -48,7 +48,8 @@ impl<'a> Session<'a> {
         let lock = state.lock(&key.left, &key.right)?;
         let pair = state.begin_pair(&key)?;
         let live = LiveBase::load(state, &pair)?;
-        let (files, deleted) = ([0; 2], VecDeque::new());
+        let files = [Side::Left, Side::Right].map(|side| pair.root(side).files);
+        let deleted = VecDeque::new();
         Ok(Self { stores, options, state, sink, flow, pair, live, files, deleted, _lock: lock })
     }
 
@@ -67,7 +68,9 @@ impl<'a> Session<'a> {
         if report.is_idle() {
             self.state.drop_run(&report.run)?;
         }
-        self.pair = self.state.begin_pair(&self.run().key())?;
+        if let Some(pair) = self.state.known_pair(&self.run().key())? {
+            self.pair = pair;
+        }
         self.files = [Side::Left, Side::Right].map(|side| self.pair.root(side).files);
         Ok(report)
     }
@@ -103,6 +106,11 @@ impl<'a> Session<'a> {
             self.state.end_run(&report)?;
         }
         Ok(Some(report))
+    }
+
+    /// A conflict copy is settled.
+    pub fn forget_conflict(&self, copy: &RelPath) -> Result<(), RunError> {
+        self.state.drop_conflict(&self.pair, copy)
     }
 
     /// Remembers how both sides look at the end.

@@ -16,7 +16,7 @@ use crate::scan::{Scanned, scan_both};
 use crate::state::{KnownConflict, Pair, PairKey, RootSeen};
 use crate::turn::Turn;
 use crate::{Outcome, Report, RunError, State};
-use crate::{content, guards, preview, recover, untold};
+use crate::{content, guards, preview, recover, trash, untold};
 
 /// Runs `options.policy` from `left` to `right`.
 ///
@@ -163,6 +163,10 @@ impl<'a> Run<'a> {
         drop((plan, trees));
         self.remember(pair, files).await?;
         self.state.end_run(&report)?;
+        // Looking for what is old costs a listing: who puts something in looks what may go.
+        if report.trash.iter().any(Option::is_some) {
+            trash::at_end(self, &report).await;
+        }
         Ok(report)
     }
 
@@ -302,6 +306,7 @@ impl<'a> Run<'a> {
             held,
             trash: [Side::Left, Side::Right]
                 .map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
+            changed: tally.changed,
             dry_run: self.options.dry_run,
         }
     }

@@ -42,6 +42,7 @@ impl Turn {
     pub fn report(self, mut report: Report) -> Report {
         if self.0 {
             report.trash.reverse();
+            report.changed.reverse();
             report.conflicts = report.conflicts.into_iter().map(|conflict| self.conflict(conflict)).collect();
             report.held = report.held.into_iter().map(|held| self.held(held)).collect();
         }
@@ -98,6 +99,7 @@ impl Turn {
             Event::Held(held) => Event::Held(self.held(held)),
             Event::Watching { side, location, every } => Event::Watching { side: self.side(side), location, every },
             Event::Away { side, why, again_in } => Event::Away { side: self.side(side), why, again_in },
+            Event::Expired { side, emptied } => Event::Expired { side: self.side(side), emptied },
             Event::Back { side } => Event::Back { side: self.side(side) },
             event => event,
         }

@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub problems: Vec<Problem>,
     /// On which sides old versions went to the trash.
     pub trashed: [bool; 2],
+    /// On which sides anything was done.
+    pub changed: [bool; 2],
     /// New files less removed ones, by side.
     grown: [i64; 2],
 }
@@ -39,6 +41,7 @@ impl Tally {
 
     /// Counts one step that was done.
     pub fn add(&mut self, step: &Step) {
+        self.changed[step.side as usize] = true;
         let counts = &mut self.counts;
         match step.what {
             StepKind::Copy => {
