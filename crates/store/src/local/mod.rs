@@ -17,6 +17,7 @@ mod stage;
 mod stream;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
+mod tick;
 mod watch;
 mod xattrs;
 
@@ -55,6 +56,7 @@ struct Inner {
     location: Arc<str>,
     capabilities: Capabilities,
     stable_ids: bool,
+    fine_times: bool,
     /// The root's handle, from the last scan or the first use on.
     root: RwLock<Option<Root>>,
     learned: Learned,
@@ -92,7 +94,7 @@ impl LocalStore {
         let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
         let path = std::path::absolute(given).map_err(|e| Error::new(ErrorKind::Unsupported, &shown, None, e))?;
         let path = canonical(&path);
-        let (capabilities, stable_ids) = probe::capabilities(&path);
+        let probe::Probed { capabilities, stable_ids, fine_times } = probe::probe(&path);
         let learned = Learned {
             masked: AtomicU32::new(u32::MAX),
             no_clone_from: AtomicU64::new(0),
@@ -105,6 +107,7 @@ impl LocalStore {
             path,
             capabilities,
             stable_ids,
+            fine_times,
             root: RwLock::new(None),
             learned,
             mounts: Mutex::new(Vec::new()),
