@@ -8,6 +8,7 @@ mod json;
 mod looking;
 mod moving;
 mod stores;
+mod sync;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
