@@ -1,7 +1,7 @@
-//! Clocks that tick slower than files change. A file that is written again within the tick in which a scan saw it looks as
-//! it did: what is remembered of it would vouch for bytes that are there no more. So a scan ends only when the tick of
-//! the youngest file that it saw is over: whatever is read afterwards is what that tick has left, and every later
-//! change is told from it. That costs some milliseconds, and only where something was changed just now.
+//! Clocks that tick slower than files change. A file that is written again within the tick in which it was looked at
+//! looks as it did: what is remembered of it would vouch for bytes that are there no more. So a scan ends only when
+//! the tick of the youngest file that it saw is over: whatever is read afterwards is what that tick has left, and every
+//! later change is told from it. That costs some milliseconds, and only where something was changed just now.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,5 +55,44 @@ impl Youngest {
         {
             thread::sleep(LOOK);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sitta_tree::{Meta, Time};
+
+    use super::*;
+
+    fn file(changed: i128) -> Entry {
+        let mtime = Time::new(changed.div_euclid(1_000_000_000) as i64, changed.rem_euclid(1_000_000_000) as u32);
+        Entry { meta: Meta { mtime, ..Meta::default() }, ..Entry::new(Kind::File) }
+    }
+
+    fn youngest(changed: &[i128]) -> Youngest {
+        let mut youngest = Youngest::new();
+        changed.iter().for_each(|changed| youngest.see(&file(*changed)));
+        youngest
+    }
+
+    #[test]
+    fn the_tick_of_the_youngest_is_waited_for() {
+        for precision in [1, 50_000_000] {
+            let changed = now();
+            youngest(&[changed - 1_000_000_000, changed]).wait(precision, &Flow::default());
+            let tick = i128::from(precision);
+            assert!(now().div_euclid(tick) > changed.div_euclid(tick));
+        }
+    }
+
+    #[test]
+    fn nothing_else_is() {
+        let hour = 3_600_000_000_000;
+        assert_eq!(youngest(&[now() - hour, now() + hour]).latest, i128::MIN);
+        let flow = Flow::default();
+        flow.cancel();
+        let begun = Instant::now();
+        youngest(&[now()]).wait(3_600_000_000_000, &flow);
+        assert!(begun.elapsed() < Duration::from_secs(60), "whoever stops a scan is not kept waiting");
     }
 }
