@@ -192,7 +192,13 @@ fn install(packages: &[&str]) {
 
 fn apt_get(args: &[&str]) {
     let mut command = Command::new("apt-get");
-    command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
+    // Somebody else may be installing.
+    command
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     tell(must(&mut command));
 }
 
