@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sitta_tree::RelPath;
+
 use crate::event::Held;
 
 /// Why a run did not come to a report at all. Nothing was changed, except where the state failed in mid-run: what was
@@ -23,6 +25,20 @@ pub enum RunError {
         pid: u32,
         /// When it began, ISO 8601 in UTC.
         since: String,
+    },
+    /// Two places are kept in step by another way already.
+    #[error("there is another way between {} and {}", way[0], way[way.len() - 1])]
+    Cycle {
+        /// The places on that way, from one to the other.
+        way: Vec<String>,
+    },
+    /// A conflict cannot be settled as things stand.
+    #[error("{path}: {why}")]
+    Unsettled {
+        /// The file.
+        path: RelPath,
+        /// Why not.
+        why: &'static str,
     },
     /// A guard stopped the run before anything was done.
     #[error("held back")]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sitta_tree::{Problem, RelPath, Side, Summary};
+use sitta_tree::{Conflict, Problem, RelPath, Side, Summary};
 
 use crate::Report;
+use crate::trash::Emptied;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -53,10 +54,42 @@ pub enum Event {
     Done(Step),
     /// All is in place; it is being made safe from a power cut, which may take a while.
     Syncing,
+    /// Both sides had changed the same thing, and this became of it.
+    Conflict(Conflict),
     /// Something was not done; the run goes on.
     Problem(Problem),
     /// A guard held something back.
     Held(Held),
+    /// A side's trash let go of what it has kept long enough, or could not.
+    Expired {
+        /// Which side.
+        side: Side,
+        /// What is gone, and what could not be removed.
+        emptied: Emptied,
+    },
+    /// From now on, changes on a side are taken up as they happen.
+    Watching {
+        /// Which side.
+        side: Side,
+        /// Its location.
+        location: String,
+        /// How often it is looked at; none if it tells of changes by itself.
+        every: Option<Duration>,
+    },
+    /// A side cannot be worked on at the moment; it is tried again.
+    Away {
+        /// Which side.
+        side: Side,
+        /// Why, in the place's own words.
+        why: String,
+        /// When it is tried again.
+        again_in: Duration,
+    },
+    /// A side that was away is back.
+    Back {
+        /// Which.
+        side: Side,
+    },
     /// The run ended; always the last event.
     Finished(Box<Report>),
 }
@@ -115,6 +148,8 @@ impl StepKind {
 pub enum Held {
     /// More deletes than allowed: they were not done, everything else was.
     Deletes {
+        /// On which side.
+        side: Side,
         /// How many there are.
         planned: u64,
         /// How many are allowed.

@@ -1,7 +1,7 @@
 //! The brakes: what stops a run, or part of it, before it can do harm.
 
 use sitta_store::Store;
-use sitta_tree::guard::{DeleteLimit, hold_deletes, root_emptied};
+use sitta_tree::guard::{Allowance, DeleteLimit, hold_deletes};
 use sitta_tree::{Inputs, Plan, Policy, Side};
 
 use crate::RunError;
@@ -31,8 +31,10 @@ pub(crate) async fn roots(run: &Run<'_>, pair: Option<&Pair>, scanned: &Scanned)
     for side in [Side::Left, Side::Right] {
         let (present, files) = (scanned.present[side as usize], scanned.files[side as usize]);
         let held = pair.map_or(0, |pair| pair.root(side).files);
-        // Where nothing was ever held, a destination is made; a source must be there in any case.
-        let needed = side == Side::Left || matches!(run.options.policy, Policy::Sync(_));
+        // Where nothing was ever held, a destination is made, and so is either side of a sync if the other one is there;
+        // a source must be there in any case.
+        let needed = side == Side::Left
+            && (!matches!(run.options.policy, Policy::Sync(_)) || !scanned.present[Side::Right as usize]);
         if !present && needed {
             return Err(RunError::Held(Held::Missing { side }));
         }
@@ -56,17 +58,20 @@ pub(crate) async fn roots(run: &Run<'_>, pair: Option<&Pair>, scanned: &Scanned)
     Ok(())
 }
 
-/// Takes the deletes out of a plan that has more of them than allowed. A source without any file allows none unless
-/// the user said how many: after the state was lost, nothing else tells an emptied source from one that was always empty.
-pub(crate) fn deletes(run: &Run<'_>, inputs: &Inputs<'_>, plan: &mut Plan) -> Vec<Held> {
-    let limit = match (run.options.max_delete, root_emptied(1, inputs.left)) {
+/// Takes the deletes out of a plan that has more of them than allowed. Where the other side holds no file at all, none is
+/// allowed unless the user said how many: after the state was lost, nothing else tells an emptied side from one that
+/// was always empty.
+pub(crate) fn deletes(run: &Run<'_>, inputs: &Inputs<'_>, plan: &mut Plan, allowance: &Allowance) -> Vec<Held> {
+    let two_way = matches!(run.options.policy, Policy::Sync(_));
+    let emptied = allowance.files[0] == 0 || (two_way && allowance.files[1] == 0);
+    let limit = match (allowance.limit, emptied) {
         (_, true) if run.options.force_empty => return Vec::new(),
         (DeleteLimit::Default, true) => DeleteLimit::Count(0),
         (limit, _) => limit,
     };
-    let held: Vec<Held> = hold_deletes(inputs, plan, limit)
+    let held: Vec<Held> = hold_deletes(inputs, plan, &Allowance { limit, ..*allowance })
         .into_iter()
-        .map(|held| Held::Deletes { planned: held.planned, limit: held.limit, of: held.of })
+        .map(|held| Held::Deletes { side: held.side, planned: held.planned, limit: held.limit, of: held.of })
         .collect();
     held.iter().for_each(|held| run.sink.event(Event::Held(held.clone())));
     held

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use sitta_tree::guard::DeleteLimit;
 use sitta_tree::{Filter, Policy, RelPath, Side};
 
+use crate::trash::TrashKeep;
+
 /// How a run shall go.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -29,6 +31,8 @@ pub struct Options {
     /// Old versions go to this directory of the store that they are displaced on (usually `.sitta/trash`), below it
     /// to one named after the run; none: they are gone. A directory outside `.sitta` must be left out by the filter.
     pub trash: Option<RelPath>,
+    /// How long that directory keeps them (`--trash-keep`): a run that goes well lets go of what is older.
+    pub trash_keep: TrashKeep,
     /// Go on though a root that held files is empty, missing or another one now (`--force-empty`).
     pub force_empty: bool,
 }

@@ -24,7 +24,11 @@ pub(crate) async fn resolve(run: &Run<'_>, pair: &Pair) -> Result<(), RunError> 
             temporaries += 1;
         }
         let now = store.stat(&intent.path).await?.map(|entry| entry.fingerprint());
-        if now != intent.before {
+        let untouched = match (&now, &intent.before) {
+            (Some(now), Some(before)) => now.same_version(before),
+            (now, before) => now.is_none() && before.is_none(),
+        };
+        if !untouched {
             forgotten.push(&intent.path, None);
         }
     }

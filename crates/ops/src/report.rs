@@ -65,8 +65,49 @@ pub struct Report {
     pub conflicts: Vec<Conflict>,
     /// What guards held back.
     pub held: Vec<Held>,
-    /// Where old versions went, as a printable location; none if they are gone or there were none.
-    pub trash: Option<String>,
+    /// Where old versions of either side went, as printable locations; none if they are gone or there were none.
+    pub trash: [Option<String>; 2],
+    /// On which sides anything was done.
+    pub changed: [bool; 2],
     /// Whether this only says what would be done.
     pub dry_run: bool,
+}
+
+impl Report {
+    /// Takes in what a later round of the same session did. What stands open is what stands open now.
+    pub fn add(&mut self, later: Self) {
+        self.outcome = later.outcome;
+        self.copied += later.copied;
+        self.updated += later.updated;
+        self.deleted += later.deleted;
+        self.moved += later.moved;
+        self.unchanged = later.unchanged.max(self.unchanged);
+        self.bytes += later.bytes;
+        self.requests = later.requests;
+        self.took += later.took;
+        self.problems = later.problems;
+        self.conflicts.extend(later.conflicts);
+        self.held = later.held;
+        self.changed = [0, 1].map(|side: usize| self.changed[side] || later.changed[side]);
+        for (own, later) in self.trash.iter_mut().zip(later.trash) {
+            *own = later.or(own.take());
+        }
+    }
+
+    /// The report of a session that was stopped, which is how it ends: nothing was left half done.
+    #[must_use]
+    pub fn stopped(mut self) -> Self {
+        if self.outcome == Outcome::Interrupted {
+            self.outcome = if self.problems.is_empty() { Outcome::Success } else { Outcome::Partial };
+        }
+        self
+    }
+
+    /// Whether anything was done or has to be told.
+    pub fn is_idle(&self) -> bool {
+        self.copied + self.updated + self.deleted + self.moved == 0
+            && self.problems.is_empty()
+            && self.conflicts.is_empty()
+            && self.held.is_empty()
+    }
 }

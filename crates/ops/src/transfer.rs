@@ -5,16 +5,18 @@ use std::thread;
 use std::time::Instant;
 
 use sitta_store::{Flow, Precondition, Store};
-use sitta_tree::{Base, Inputs, NodeId, Plan, Policy, RelPath, Side, Tree, plan};
+use sitta_tree::guard::Allowance;
+use sitta_tree::{Base, Inputs, NodeId, Outcome as Settled, Plan, Policy, RelPath, Side, Tree, plan};
 
 use crate::apply::{Executor, Tally};
 use crate::event::{Event, Held, Sink};
 use crate::options::Options;
 use crate::run_id::RunId;
 use crate::scan::{Scanned, scan_both};
-use crate::state::{Pair, RootSeen};
+use crate::state::{KnownConflict, Pair, PairKey, RootSeen};
+use crate::turn::Turn;
 use crate::{Outcome, Report, RunError, State};
-use crate::{content, guards, preview, recover, untold};
+use crate::{content, guards, preview, recover, trash, untold};
 
 /// Runs `options.policy` from `left` to `right`.
 ///
@@ -28,7 +30,9 @@ pub async fn transfer(
     sink: &dyn Sink,
     flow: &Arc<Flow>,
 ) -> Result<Report, RunError> {
-    let run = Run { stores: [left, right], options, state, sink, flow, id: RunId::new(), started: Instant::now() };
+    let turn = Turn::of(options.policy, left.location(), right.location());
+    let (options, sink) = (turn.options(options), turn.sink(sink));
+    let run = Run::new(turn.stores(left, right), &options, state, &sink, flow);
     guards::not_nested(&*run.stores[0], &*run.stores[1])?;
     sink.event(Event::Started {
         verb: options.verb(),
@@ -36,8 +40,9 @@ pub async fn transfer(
         left: run.stores[0].location().to_owned(),
         right: run.stores[1].location().to_owned(),
     });
-    let report = if options.dry_run { run.rehearse().await? } else { run.perform().await? };
-    sink.event(Event::Finished(Box::new(report.clone())));
+    let report = if options.dry_run { run.rehearse().await } else { run.perform().await };
+    let report = report.map(|report| turn.report(report)).map_err(|error| turn.error(error))?;
+    sink.finished(&report);
     Ok(report)
 }
 
@@ -51,16 +56,28 @@ pub(crate) struct Run<'a> {
     pub flow: &'a Arc<Flow>,
     pub id: RunId,
     pub started: Instant,
+    /// What was agreed on, where it is in memory already.
+    pub base: Option<Arc<Base>>,
 }
 
 /// The three trees, ready to plan from.
 pub(crate) struct Trees {
     pub left: Tree,
     pub right: Tree,
-    pub base: Base,
+    pub base: Arc<Base>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub fn new(
+        stores: [Arc<dyn Store>; 2],
+        options: &'a Options,
+        state: &'a State,
+        sink: &'a dyn Sink,
+        flow: &'a Arc<Flow>,
+    ) -> Self {
+        Self { stores, options, state, sink, flow, id: RunId::new(), started: Instant::now(), base: None }
+    }
+
     pub fn store(&self, side: Side) -> &Arc<dyn Store> {
         match side {
             Side::Left => &self.stores[0],
@@ -68,8 +85,10 @@ impl Run<'_> {
         }
     }
 
-    fn locations(&self) -> (&str, &str) {
-        (self.stores[0].location(), self.stores[1].location())
+    /// What the state knows this pair by.
+    pub fn key(&self) -> PairKey {
+        let [left, right] = [0, 1].map(|side: usize| self.stores[side].location().to_owned());
+        PairKey { left, right, two_way: matches!(self.options.policy, Policy::Sync(_)) }
     }
 
     /// Whether listings tell no times on some side, so that only what was agreed on tells what has changed since.
@@ -78,7 +97,7 @@ impl Run<'_> {
         capabilities.any(|can| can.traits.mtime_precision == 0 || !can.lists_meta)
     }
 
-    fn inputs<'t>(&self, trees: &'t Trees) -> Inputs<'t> {
+    pub fn inputs<'t>(&self, trees: &'t Trees) -> Inputs<'t> {
         let traits = |side| {
             let mut traits = self.store(side).capabilities().traits;
             traits.xattrs &= self.options.xattrs;
@@ -99,13 +118,12 @@ impl Run<'_> {
 
     /// Says what would be done.
     async fn rehearse(&self) -> Result<Report, RunError> {
-        let (left, right) = self.locations();
-        let pair = self.state.known_pair(left, right)?;
+        let pair = self.state.known_pair(&self.key())?;
         let scanned = scan_both(self).await?;
         guards::roots(self, pair.as_ref(), &scanned).await?;
         let (trees, mut plan) = self.plan(pair.as_ref(), scanned).await?;
         let inputs = self.inputs(&trees);
-        let held = guards::deletes(self, &inputs, &mut plan);
+        let held = guards::deletes(self, &inputs, &mut plan, &self.allowance(&inputs));
         self.tell_plan(&inputs, &plan);
         preview::steps(&inputs, &plan, |step| self.sink.event(Event::Would(step)));
         Ok(self.report(Tally::default(), &plan, held, &inputs))
@@ -113,62 +131,103 @@ impl Run<'_> {
 
     /// Does it.
     async fn perform(&self) -> Result<Report, RunError> {
-        let (left, right) = self.locations();
-        let _lock = self.state.lock(left, right)?;
-        let pair = self.state.begin_pair(left, right)?;
-        recover::resolve(self, &pair).await?;
+        let key = self.key();
+        let _lock = self.state.lock(&key.left, &key.right)?;
+        let pair = self.state.begin_pair(&key)?;
+        self.whole(&pair).await
+    }
+
+    /// A run over all that both sides hold. The caller holds the pair's lock.
+    pub async fn whole(&self, pair: &Pair) -> Result<Report, RunError> {
+        recover::resolve(self, pair).await?;
         let scanned = scan_both(self).await?;
-        guards::roots(self, Some(&pair), &scanned).await?;
+        guards::roots(self, Some(pair), &scanned).await?;
         recover::remove_temps(self, &scanned).await;
-        if !scanned.present[Side::Right as usize] {
-            self.store(Side::Right).create_root().await?;
+        for side in [Side::Left, Side::Right] {
+            if !scanned.present[side as usize] {
+                self.store(side).create_root().await?;
+            }
         }
         let files = scanned.files;
-        self.state.begin_run(&pair, self.id.as_str(), self.options.verb())?;
-        let (trees, mut plan) = self.plan(Some(&pair), scanned).await?;
+        self.state.begin_run(pair, self.id.as_str(), self.options.verb())?;
+        let (trees, mut plan) = self.plan(Some(pair), scanned).await?;
         let inputs = self.inputs(&trees);
-        let held = guards::deletes(self, &inputs, &mut plan);
+        let held = guards::deletes(self, &inputs, &mut plan, &self.allowance(&inputs));
         self.tell_plan(&inputs, &plan);
-        let tally = Executor::new(self, &pair, &inputs, &plan).run().await?;
+        let tally = self.carry_out(pair, &inputs, &plan).await?;
         if self.options.policy == Policy::Mirror && tally.problems.is_empty() {
             self.dress_root(&trees.left).await;
         }
         let files = [Side::Left, Side::Right].map(|side| tally.files_after(side, files[side as usize]));
         let report = self.report(tally, &plan, held, &inputs);
         drop((plan, trees));
-        self.remember(&pair, files).await?;
+        self.remember(pair, files).await?;
         self.state.end_run(&report)?;
+        // Looking for what is old costs a listing: who puts something in looks what may go.
+        if report.trash.iter().any(Option::is_some) {
+            trash::at_end(self, &report).await;
+        }
         Ok(report)
+    }
+
+    /// Does what is planned, and notes the conflict copies.
+    pub async fn carry_out(&self, pair: &Pair, inputs: &Inputs<'_>, plan: &Plan) -> Result<Tally, RunError> {
+        let tally = Executor::new(self, pair, inputs, plan).run().await?;
+        for conflict in &plan.conflicts {
+            self.sink.event(Event::Conflict(conflict.clone()));
+            if let Settled::KeptBoth(side, copy) = &conflict.outcome {
+                let (path, run) = (conflict.path.clone(), self.id.as_str().to_owned());
+                self.state.note_conflict(pair, &KnownConflict { path, copy: copy.clone(), side: *side, run })?;
+            }
+        }
+        Ok(tally)
+    }
+
+    fn allowance(&self, inputs: &Inputs<'_>) -> Allowance {
+        Allowance::whole(self.options.max_delete, inputs)
     }
 
     /// Plans, hashing what has to be known to decide.
     async fn plan(&self, pair: Option<&Pair>, scanned: Scanned) -> Result<(Trees, Plan), RunError> {
-        let mut trees = Trees { left: scanned.left, right: scanned.right, base: Base::default() };
+        let mut trees = Trees { left: scanned.left, right: scanned.right, base: Arc::default() };
         let refiltered =
             pair.is_some_and(|pair| pair.filter.is_some() && pair.filter != self.options.filter_digest());
         // A changed filter makes absent what merely is left out now: plan as if nothing had been agreed on.
         let usable = pair.filter(|_| !refiltered);
         // A mirror needs its base only to tell a move from a delete and a new file, and where listings tell no times.
         if let Some(pair) = usable.filter(|_| self.is_timeless() || self.options.policy != Policy::Mirror) {
-            trees.base = self.state.load_base(pair)?;
+            trees.base = self.base(pair)?;
         }
-        untold::fill_in(self, &mut trees).await;
-        let mut plan = make_plan(&self.inputs(&trees));
+        let mut plan = self.decide(&mut trees).await;
         if let Some(pair) = usable
             && trees.base.is_empty()
             && plan.summary.new > 0
             && plan.summary.deleted > 0
         {
-            trees.base = self.state.load_base(pair)?;
+            trees.base = self.base(pair)?;
             if !trees.base.is_empty() {
-                plan = make_plan(&self.inputs(&trees));
+                plan = self.decide(&mut trees).await;
             }
         }
+        Ok((trees, plan))
+    }
+
+    fn base(&self, pair: &Pair) -> Result<Arc<Base>, RunError> {
+        match &self.base {
+            Some(base) => Ok(base.clone()),
+            None => self.state.load_base(pair).map(Arc::new),
+        }
+    }
+
+    /// Plans, and finds out what has to be known for that: times that listings do not tell, hashes.
+    pub async fn decide(&self, trees: &mut Trees) -> Plan {
+        untold::fill_in(self, trees).await;
+        let mut plan = make_plan(&self.inputs(trees));
         while !plan.undecided.is_empty() {
             content::fill_in(self, &mut trees.left, &mut trees.right, &plan.undecided).await;
-            plan = make_plan(&self.inputs(&trees));
+            plan = make_plan(&self.inputs(trees));
         }
-        Ok((trees, plan))
+        plan
     }
 
     /// Tells what is planned, and what the scans and the planner could not take up.
@@ -212,7 +271,7 @@ impl Run<'_> {
         self.state.end_pair(pair, &left, &right, self.options.filter_digest())
     }
 
-    fn report(&self, tally: Tally, plan: &Plan, held: Vec<Held>, inputs: &Inputs<'_>) -> Report {
+    pub fn report(&self, tally: Tally, plan: &Plan, held: Vec<Held>, inputs: &Inputs<'_>) -> Report {
         let mut problems = tally.problems;
         problems.extend(plan.problems.iter().cloned());
         for tree in [inputs.left, inputs.right] {
@@ -245,14 +304,17 @@ impl Run<'_> {
             problems,
             conflicts: plan.conflicts.clone(),
             held,
-            trash: tally.trashed.then(|| self.trash_location()).flatten(),
+            trash: [Side::Left, Side::Right]
+                .map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
+            changed: tally.changed,
             dry_run: self.options.dry_run,
         }
     }
 
-    fn trash_location(&self) -> Option<String> {
+    /// Where this run's trash is on a side, for a person.
+    fn trash(&self, side: Side) -> Option<String> {
         let dir = self.options.trash.as_ref()?;
-        Some(format!("{}/{dir}/{}", self.stores[1].location().trim_end_matches('/'), self.id.as_str()))
+        Some(format!("{}/{dir}/{}", self.store(side).location().trim_end_matches('/'), self.id.as_str()))
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a listing does not tell: times and modes on object stores. It is taken from what was agreed on where the version
 //! is still that one, and asked for, a request each, only where it decides something.
 
+use std::collections::HashMap;
+
 use futures::{StreamExt, stream};
-use sitta_tree::{Base, Entry, Kind, Meta, NodeId, Policy, Problem, RelPath, Side, Tree, Unknown};
+use sitta_tree::{Base, Entry, Kind, Meta, NodeId, Policy, Problem, RelPath, Side, Tree, Unknown, fold_key};
 
 use crate::transfer::{Run, Trees};
 
@@ -16,8 +18,30 @@ pub(crate) async fn fill_in(run: &Run<'_>, trees: &mut Trees) {
             Side::Left => (&mut trees.left, &trees.right),
             Side::Right => (&mut trees.right, &trees.left),
         };
-        let asked = recall(run.options.policy, side, own, other, &trees.base);
+        let folds = run.stores.iter().any(|store| store.capabilities().traits.folds_names);
+        let asked = recall(run.options.policy, side, own, other, &trees.base, folds);
         ask(run, side, own, other, asked).await;
+    }
+}
+
+/// A directory's entries by name.
+struct Names<'t> {
+    tree: &'t Tree,
+    dir: Option<NodeId>,
+    /// Where a side takes several spellings for one name.
+    folded: HashMap<Vec<u8>, NodeId>,
+}
+
+impl<'t> Names<'t> {
+    fn of(tree: &'t Tree, dir: Option<NodeId>, folds: bool) -> Self {
+        let entries = dir.filter(|_| folds).into_iter().flat_map(|dir| tree.children(dir));
+        let folded = entries.map(|id| (fold_key(tree.name(id)).into_owned(), id)).collect();
+        Self { tree, dir, folded }
+    }
+
+    fn find(&self, name: &[u8]) -> Option<NodeId> {
+        let exact = self.dir.and_then(|dir| self.tree.child(dir, name));
+        exact.or_else(|| self.folded.get(&*fold_key(name)).copied())
     }
 }
 
@@ -25,14 +49,14 @@ pub(crate) async fn fill_in(run: &Run<'_>, trees: &mut Trees) {
 type Asked = (NodeId, NodeId);
 
 /// Takes from the base what it knows, and gives the files of which it does not.
-fn recall(policy: Policy, side: Side, own: &mut Tree, other: &Tree, base: &Base) -> Vec<Asked> {
+fn recall(policy: Policy, side: Side, own: &mut Tree, other: &Tree, base: &Base, folds: bool) -> Vec<Asked> {
     let mut asked = Vec::new();
     let mut dirs = vec![(NodeId::ROOT, Some(NodeId::ROOT), Some(NodeId::ROOT))];
     while let Some((dir, in_base, in_other)) = dirs.pop() {
+        let (in_base, in_other) = (Names::of(base.tree(), in_base, folds), Names::of(other, in_other, folds));
         for id in own.children(dir) {
             let name = own.name(id);
-            let agreed = in_base.and_then(|dir| base.tree().child(dir, name));
-            let counterpart = in_other.and_then(|dir| other.child(dir, name));
+            let (agreed, counterpart) = (in_base.find(name), in_other.find(name));
             match own.kind(id) {
                 Kind::Dir => dirs.push((id, agreed, counterpart)),
                 Kind::File => match agreed.and_then(|agreed| known(side, own, id, base, agreed)) {
@@ -50,14 +74,16 @@ fn recall(policy: Policy, side: Side, own: &mut Tree, other: &Tree, base: &Base)
     asked
 }
 
-/// The metadata that was agreed on, if this is still the version that it was agreed on for.
+/// The metadata that was agreed on, if this is still the version that it was agreed on for; the time as this store told
+/// it, since the other one may tell it less precisely.
 fn known(side: Side, own: &Tree, id: NodeId, base: &Base, agreed: NodeId) -> Option<Meta> {
     let version = match side {
         Side::Left => base.left(agreed),
         Side::Right => base.right(agreed),
     };
     let same = base.tree().kind(agreed) == Kind::File && own.fingerprint(id).same_version(&version);
-    (same && !base.is_conflicted(agreed)).then(|| base.tree().meta(agreed))
+    let meta = Meta { mtime: version.mtime, ..base.tree().meta(agreed) }.or(&base.tree().meta(agreed));
+    (same && !base.is_conflicted(agreed)).then_some(meta)
 }
 
 /// Whether the file's time can change what is done: not if sizes tell already that it is another one, and nobody asks

@@ -70,6 +70,13 @@ impl Console {
         let _ = write!(stderr, "\r{line}\x1b[K").and_then(|()| stderr.flush());
     }
 
+    /// Writes a question; what is typed comes behind it.
+    pub fn prompt(&self, question: &str) {
+        self.clear();
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
+    }
+
     /// Removes the progress line.
     pub fn clear(&self) {
         if std::mem::take(&mut *self.lock()) {

@@ -22,6 +22,7 @@ pub mod smb;
 mod store;
 pub mod temps;
 mod together;
+pub mod watch;
 pub mod web;
 pub mod webdav;
 pub mod wrap;

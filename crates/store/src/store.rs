@@ -11,7 +11,9 @@ use futures::stream::{self, BoxStream, StreamExt};
 use sitta_tree::{ContentHash, Entry, Filter, Fingerprint, Meta, RelPath, SideTraits, Tree};
 
 use crate::local::LocalStore;
+use crate::watch::Watch;
 use crate::{Error, ErrorKind, Result};
+use tokio::sync::Notify;
 
 /// Bytes of a file as they arrive, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -271,6 +273,8 @@ pub struct Flow {
     bytes: AtomicU64,
     entries: AtomicU64,
     cancelled: AtomicBool,
+    /// Wakes those who wait for that.
+    stop: Notify,
 }
 
 impl Flow {
@@ -297,6 +301,17 @@ impl Flow {
     /// Asks all calls to end soon with [`crate::ErrorKind::Cancelled`]; what was begun is finished or undone.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
+        self.stop.notify_waiters();
+    }
+
+    /// Waits until all calls shall end.
+    pub async fn cancelled(&self) {
+        let stopped = self.stop.notified();
+        tokio::pin!(stopped);
+        stopped.as_mut().enable();
+        if !self.is_cancelled() {
+            stopped.await;
+        }
     }
 
     /// Whether to stop.
@@ -429,6 +444,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// a disk that was swapped.
     async fn root_identity(&self) -> Option<String> {
         None
+    }
+
+    /// Hears of changes by anybody from now on; none where a store cannot, so that it has to be looked at now and then.
+    async fn watch(&self) -> Result<Option<Watch>> {
+        Ok(None)
     }
 
     /// Requests sent to a server so far, for the report and for tests of what an operation costs; 0 for what needs none.

@@ -91,6 +91,17 @@ impl Base {
         self.sides(id).conflicted
     }
 
+    /// What was agreed for an entry; none for a directory that is only implied.
+    pub fn agreed(&self, id: NodeId) -> Option<Agreed> {
+        if self.is_implied(id) {
+            return None;
+        }
+        let Sides { left, right, conflicted } = self.sides(id);
+        let tree = &self.tree;
+        let (meta, content, target) = (tree.meta(id), tree.content(id), tree.target(id).into());
+        Some(Agreed { kind: tree.kind(id), meta, content, target, left, right, conflicted })
+    }
+
     /// Whether this directory is only implied by what it holds.
     pub fn is_implied(&self, id: NodeId) -> bool {
         self.tree.fingerprint(id).id == 0

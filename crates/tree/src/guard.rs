@@ -29,6 +29,24 @@ impl DeleteLimit {
     }
 }
 
+/// What a plan may delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many of a side's files.
+    pub limit: DeleteLimit,
+    /// How many files and links the whole of each side holds.
+    pub files: [u64; 2],
+    /// How many of them went just now, by earlier plans that count together with this one.
+    pub spent: [u64; 2],
+}
+
+impl Allowance {
+    /// For a plan of all that both sides hold.
+    pub fn whole(limit: DeleteLimit, inputs: &Inputs<'_>) -> Self {
+        Self { limit, files: [count_files(inputs.left), count_files(inputs.right)], spent: [0; 2] }
+    }
+}
+
 /// Deletes that were taken out of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
@@ -42,19 +60,19 @@ pub struct Held {
     pub of: u64,
 }
 
-/// Takes the deletes of each side that has more than `limit` allows out of the plan, and with them what depends on
+/// Takes the deletes of each side that has more than is allowed out of the plan, and with them what depends on
 /// them: what was to stand in the place of something that stays now. Everything else remains. Moves are not deletes,
 /// nor are overwritten versions.
-pub fn hold_deletes(inputs: &Inputs<'_>, plan: &mut Plan, limit: DeleteLimit) -> Vec<Held> {
+pub fn hold_deletes(inputs: &Inputs<'_>, plan: &mut Plan, allowance: &Allowance) -> Vec<Held> {
     let mut held = Vec::new();
     for (side, tree) in [(Side::Left, inputs.left), (Side::Right, inputs.right)] {
         let planned = plan.actions.iter().filter(|action| deletes_file(action, side, tree)).count() as u64;
         if planned == 0 {
             continue;
         }
-        let of = count_files(tree);
-        let limit = limit.of(of);
-        if planned > limit {
+        let of = allowance.files[side as usize];
+        let limit = allowance.limit.of(of);
+        if planned + allowance.spent[side as usize] > limit {
             strip(inputs, plan, side);
             held.push(Held { side, planned, limit, of });
         }
@@ -62,13 +80,8 @@ pub fn hold_deletes(inputs: &Inputs<'_>, plan: &mut Plan, limit: DeleteLimit) ->
     held
 }
 
-/// Whether a root that held `before` files at the last run holds none now: unmounted or emptied, so nothing may follow
-/// from its emptiness.
-pub fn root_emptied(before: u64, now: &Tree) -> bool {
-    before > 0 && !now.ids().any(|id| now.kind(id) != Kind::Dir)
-}
-
-fn count_files(tree: &Tree) -> u64 {
+/// How many files and links a tree holds.
+pub fn count_files(tree: &Tree) -> u64 {
     tree.ids().filter(|id| matches!(tree.kind(*id), Kind::File | Kind::Symlink)).count() as u64
 }
 

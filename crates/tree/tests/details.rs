@@ -2,7 +2,7 @@
 
 mod support;
 
-use sitta_tree::guard::{DeleteLimit, hold_deletes, root_emptied};
+use sitta_tree::guard::{Allowance, DeleteLimit, hold_deletes};
 use sitta_tree::{Existing, Expect, OnConflict, Policy, Tree};
 use support::case::{Case, case, shown, unhashed};
 
@@ -221,7 +221,7 @@ fn the_order_of_actions() {
 
 fn held(case: &Case, limit: DeleteLimit) -> (Vec<String>, Vec<(u64, u64, u64)>) {
     case.look(MIRROR, |inputs, mut plan| {
-        let held = hold_deletes(inputs, &mut plan, limit);
+        let held = hold_deletes(inputs, &mut plan, &Allowance::whole(limit, inputs));
         (shown(inputs, &plan), held.iter().map(|held| (held.planned, held.limit, held.of)).collect())
     })
 }
@@ -236,10 +236,4 @@ fn too_many_deletes_are_held() {
     assert_eq!(held(&case, DeleteLimit::Percent(50)).1, [(4, 2, 4)]);
     assert_eq!(held(&case, DeleteLimit::Percent(100)).1, []);
     assert_eq!((DeleteLimit::Default.of(10), DeleteLimit::Default.of(1_000)), (50, 200));
-}
-
-#[test]
-fn an_emptied_root_is_noticed() {
-    assert!(root_emptied(3, &Tree::new()));
-    assert!(!root_emptied(0, &Tree::new()));
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::peers::command;
-use super::{Bench, Contender, Target, data, remote, table};
+use super::{Bench, Contender, Target, data, remote, sync, table};
 use crate::Result;
 use crate::measure::measure;
 use crate::tools::thousands;
@@ -22,6 +22,9 @@ pub const ALL: &[(&str, Case)] = &[
     ("s3", remote::s3),
     ("smb", remote::smb),
     ("sftp", remote::sftp),
+    ("sync", sync::sync),
+    ("latency", sync::latency),
+    ("latency-of-peers", sync::latency_of_peers),
 ];
 
 fn us<'a>(command: impl Fn(usize) -> Command + 'a) -> Contender<'a> {

@@ -7,7 +7,7 @@ use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, Sto
 use sitta_tree::{
     Action, Entry, Expect, Fingerprint, Kind, Meta, MetaFields, NodeId, Op, Place, Plan, Problem, ProblemKind,
 };
-use sitta_tree::{RelPath, Side, SideTraits};
+use sitta_tree::{RelPath, Side, SideTraits, Time};
 
 use super::{Executor, Left};
 use crate::preview::{removes_dir, tree};
@@ -95,7 +95,7 @@ impl Executor<'_> {
             Expect::Absent => None,
             // What is done to one of a file's names moves the change time that all of them show.
             Expect::Seen(id) if own.is_linked(id) => Some(Fingerprint { change: 0, ..own.fingerprint(id) }),
-            Expect::Seen(id) => Some(own.fingerprint(id)),
+            Expect::Seen(id) => Some(self.version(action.side, id)),
             Expect::After(index) => match self.references.result(index) {
                 Some(Left::Version(version)) => version,
                 _ => return Err(problem(ProblemKind::Other, "not done: what comes before it failed")),
@@ -126,7 +126,7 @@ impl Executor<'_> {
                 self.write(&mut item, What::Dir, meta, expect);
             }
             Op::Write { from } => {
-                let version = other.fingerprint(from);
+                let version = self.version(action.side.other(), from);
                 let source = if action.at == place_of(action.side.other(), from) { path } else { other.path(from) };
                 self.write_like(&mut item, &other.entry(from), source, version, expect);
             }
@@ -161,7 +161,7 @@ impl Executor<'_> {
             }
             Op::Move { from, like } => {
                 item.other = like.map(|id| other.fingerprint(id));
-                let (old, version) = (own.path(from), own.fingerprint(from));
+                let (old, version) = (own.path(from), self.version(action.side, from));
                 item.from = Some((old.clone(), version));
                 item.change = Some(Change::Rename { from: old, to: path, expect: Precondition::Version(version) });
             }
@@ -174,6 +174,16 @@ impl Executor<'_> {
             }
         }
         Ok(item)
+    }
+
+    /// The version that a scan saw. A time that the listing did not tell is only what was agreed on or asked for since: it
+    /// is not what recognises the version.
+    fn version(&self, side: Side, id: NodeId) -> Fingerprint {
+        let print = tree(self.inputs, side).fingerprint(id);
+        match self.run.store(side).capabilities().lists_meta {
+            true => print,
+            false => Fingerprint { mtime: Time::default(), ..print },
+        }
     }
 
     fn traits(&self, side: Side) -> SideTraits {
@@ -216,7 +226,8 @@ impl Executor<'_> {
         version: Fingerprint,
         expect: Precondition,
     ) {
-        item.other = Some(version);
+        let untold = version.mtime == Time::default();
+        item.other = Some(if untold { Fingerprint { mtime: entry.meta.mtime, ..version } } else { version });
         let what = if entry.kind == Kind::Symlink {
             What::Symlink(entry.target.clone())
         } else {
@@ -255,7 +266,7 @@ impl Executor<'_> {
         };
         // The version that was scanned there, or what a copy of this one looks like.
         let same = |entry: &Entry| match seen {
-            Some(id) => entry.fingerprint().same_version(&tree(self.inputs, side).fingerprint(id)),
+            Some(id) => entry.fingerprint().same_version(&self.version(side, id)),
             None => {
                 let precision = self.traits(side).mtime_precision.max(self.traits(action.side).mtime_precision);
                 entry.kind == own.kind(id)

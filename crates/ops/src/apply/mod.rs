@@ -252,7 +252,7 @@ impl<'a> Executor<'a> {
     fn done(&mut self, item: &Prepared, action: &Action, written: Option<Written>) {
         let version = written.as_ref().map(|w| w.entry.fingerprint());
         self.references.note(item.index, Left::Version(version));
-        self.tally.trashed |= item.trash.is_some();
+        self.tally.trashed[item.side as usize] |= item.trash.is_some();
         self.settler.done(item, action, written.as_ref());
         if let Some(step) = preview::step(self.inputs, self.plan, action) {
             self.tally.add(&step);

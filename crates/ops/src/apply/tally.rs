@@ -19,8 +19,10 @@ pub(crate) struct Counts {
 pub(crate) struct Tally {
     pub counts: Counts,
     pub problems: Vec<Problem>,
-    /// Whether any old version went to the trash.
-    pub trashed: bool,
+    /// On which sides old versions went to the trash.
+    pub trashed: [bool; 2],
+    /// On which sides anything was done.
+    pub changed: [bool; 2],
     /// New files less removed ones, by side.
     grown: [i64; 2],
 }
@@ -39,6 +41,7 @@ impl Tally {
 
     /// Counts one step that was done.
     pub fn add(&mut self, step: &Step) {
+        self.changed[step.side as usize] = true;
         let counts = &mut self.counts;
         match step.what {
             StepKind::Copy => {

@@ -113,6 +113,9 @@ impl Segment {
     }
 }
 
+/// Paths with what is agreed for them from then on; none if nothing is.
+pub type BaseChanges = Vec<(RelPath, Option<Agreed>)>;
+
 /// Where a record stands: its path and all bytes from its beginning on.
 #[derive(Clone, Copy)]
 struct Found<'s> {
@@ -176,6 +179,32 @@ impl State {
             Some((RelPath::new(record.path).ok()?, record.agreed?.load()?))
         });
         Ok(Base::from_sorted(agreed)?)
+    }
+
+    /// What has changed in the base since its record `since`, oldest first, and the newest record's number.
+    pub fn base_since(&self, pair: &Pair, since: i64) -> Result<(BaseChanges, i64), RunError> {
+        let segments: Vec<(i64, Vec<u8>)> = self.read(|db| {
+            db.prepare_cached("SELECT id, records FROM base WHERE pair = ? AND id > ? ORDER BY id")?
+                .query_map([pair.id, since], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })?;
+        let newest = segments.last().map_or(since, |(id, _)| *id);
+        let mut changes = Vec::new();
+        for (_, segment) in &segments {
+            for record in records(segment).unwrap_or_default().iter().filter_map(Found::record) {
+                if let Ok(path) = RelPath::new(record.path) {
+                    changes.push((path, record.agreed.as_ref().and_then(StoredAgreed::load)));
+                }
+            }
+        }
+        Ok((changes, newest))
+    }
+
+    /// The number of the base's newest record; 0 if there is none.
+    pub fn newest_record(&self, pair: &Pair) -> Result<i64, RunError> {
+        self.read(|db| {
+            db.query_row("SELECT coalesce(max(id), 0) FROM base WHERE pair = ?", [pair.id], |row| row.get(0))
+        })
     }
 
     /// Records what batches have done, and that their intents are resolved: in one transaction, so that the base

@@ -59,6 +59,11 @@ impl State {
         })
     }
 
+    /// Forgets a run that turned out to be none: it had nothing to do.
+    pub fn drop_run(&self, run: &str) -> Result<(), RunError> {
+        self.write(|db| db.execute("DELETE FROM run WHERE id = ?", [run]).map(drop))
+    }
+
     /// The newest runs first, at most `limit`.
     pub fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, RunError> {
         self.read(|db| {

@@ -15,11 +15,12 @@ pub struct PairLock {
 }
 
 impl State {
-    /// Locks the pair of locations for this process, or says who holds it.
+    /// Locks the pair of locations, in whichever order, for this process, or says who holds it.
     pub fn lock(&self, left: &str, right: &str) -> Result<PairLock, RunError> {
         let dir = self.dir.join("locks");
         fs::create_dir_all(&dir).map_err(|error| self.error(error))?;
-        let key = blake3::hash(format!("{left}\0{right}").as_bytes()).to_hex();
+        let (first, second) = (left.min(right), left.max(right));
+        let key = blake3::hash(format!("{first}\0{second}").as_bytes()).to_hex();
         let path = dir.join(format!("{}.lock", &key[..32]));
         let mut file = OpenOptions::new()
             .create(true)

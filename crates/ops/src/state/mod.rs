@@ -2,6 +2,7 @@
 //! a rescan, never data.
 
 mod base;
+mod conflict;
 mod history;
 mod journal;
 mod lock;
@@ -15,19 +16,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub use base::Segment;
+pub use conflict::KnownConflict;
 pub use history::RunRecord;
 pub use journal::Intent;
-pub use pair::{Pair, RootSeen};
+pub use lock::PairLock;
+pub use pair::{Pair, PairKey, RootSeen};
 
 use crate::RunError;
 
 /// Written into `user_version`; another one means another program's or a newer sitta's database.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
-const TABLES: &str = "
+const PAIRS: &str = "
 CREATE TABLE pair (
     id INTEGER PRIMARY KEY,
     left TEXT NOT NULL, right TEXT NOT NULL,
@@ -35,8 +38,20 @@ CREATE TABLE pair (
     left_files INTEGER, right_files INTEGER,
     filter INTEGER,
     token INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (left, right)
+    two_way INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (left, right, two_way)
 );
+CREATE TABLE conflict (
+    pair INTEGER NOT NULL,
+    copy BLOB NOT NULL,
+    path BLOB NOT NULL,
+    right INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    PRIMARY KEY (pair, copy)
+) WITHOUT ROWID;
+";
+
+const TABLES: &str = "
 CREATE TABLE base (
     id INTEGER PRIMARY KEY,
     pair INTEGER NOT NULL,
@@ -59,6 +74,13 @@ CREATE TABLE run (
     copied INTEGER, updated INTEGER, deleted INTEGER, moved INTEGER, unchanged INTEGER,
     bytes INTEGER, problems INTEGER
 ) WITHOUT ROWID;
+";
+
+/// From schema 1, which knew no two-way pairs.
+const FROM_1: &str = "
+INSERT INTO pair (id, left, right, left_root, right_root, left_files, right_files, filter, token)
+    SELECT id, left, right, left_root, right_root, left_files, right_files, filter, token FROM old_pair;
+DROP TABLE old_pair;
 ";
 
 /// The state of one user on one machine: a SQLite database and lock files in one folder.
@@ -131,22 +153,31 @@ impl State {
     fn connect(&self) -> rusqlite::Result<Connection> {
         // A folder that cannot be made shows as SQLite's own "unable to open database file".
         let _ = fs::create_dir_all(&self.dir);
-        let connection =
+        let mut connection =
             Connection::open_with_flags(self.file(), OpenFlags::default() | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         // Closing would otherwise fold the log into the database, with two syncs, after every little run.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version == 0 {
-            connection.execute_batch(&format!("BEGIN IMMEDIATE;{TABLES}PRAGMA user_version={SCHEMA};COMMIT"))?;
-        } else if version != SCHEMA {
-            return Err(rusqlite::Error::ToSqlConversionFailure(
-                format!("it was written by another version of sitta (schema {version}, this one knows {SCHEMA})")
-                    .into(),
-            ));
+        let version = |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+        if version(&connection)? == SCHEMA {
+            return Ok(connection);
         }
+        // Another process may be at it, too: who comes second finds it done.
+        let begin = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match version(&begin)? {
+            SCHEMA => {}
+            0 => begin.execute_batch(&[PAIRS, TABLES].concat())?,
+            1 => begin.execute_batch(&["ALTER TABLE pair RENAME TO old_pair;", PAIRS, FROM_1].concat())?,
+            newer => {
+                return Err(rusqlite::Error::ToSqlConversionFailure(
+                    format!("it was written by a newer sitta (schema {newer}, this one knows {SCHEMA})").into(),
+                ));
+            }
+        }
+        begin.pragma_update(None, "user_version", SCHEMA)?;
+        begin.commit()?;
         Ok(connection)
     }
 

@@ -51,24 +51,59 @@ impl Pair {
     }
 }
 
-const SELECT: &str =
-    "SELECT id, token, left_root, right_root, left_files, right_files, filter FROM pair WHERE left=? AND right=?";
+/// What tells a pair from others. What a copy or mirror remembers is not what a sync does: who only ever copied has agreed
+/// to no deletes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairKey {
+    /// The source's location, or the left side's.
+    pub left: String,
+    /// The destination's location, or the right side's.
+    pub right: String,
+    /// Both sides take over each other's changes.
+    pub two_way: bool,
+}
+
+const SELECT: &str = "SELECT id, token, left_root, right_root, left_files, right_files, filter FROM pair \
+                      WHERE left=? AND right=? AND two_way=?";
 
 impl State {
     /// What is known of the pair, without writing anything; none if it is new.
-    pub fn known_pair(&self, left: &str, right: &str) -> Result<Option<Pair>, RunError> {
-        self.read(|db| db.query_row(SELECT, params![left, right], Pair::from_row).optional())
+    pub fn known_pair(&self, key: &PairKey) -> Result<Option<Pair>, RunError> {
+        self.read(|db| db.query_row(SELECT, params![key.left, key.right, key.two_way], Pair::from_row).optional())
     }
 
     /// What is known of the pair, with a new token for the run that begins. The caller holds its lock.
-    pub fn begin_pair(&self, left: &str, right: &str) -> Result<Pair, RunError> {
+    pub fn begin_pair(&self, key: &PairKey) -> Result<Pair, RunError> {
+        let key = params![key.left, key.right, key.two_way];
         self.write(|db| {
             db.execute(
-                "INSERT INTO pair (left, right) VALUES (?, ?) ON CONFLICT DO UPDATE SET token = token + 1",
-                params![left, right],
+                "INSERT INTO pair (left, right, two_way) VALUES (?, ?, ?) \
+                 ON CONFLICT DO UPDATE SET token = token + 1",
+                key,
             )?;
-            db.query_row(SELECT, params![left, right], Pair::from_row)
+            db.query_row(SELECT, key, Pair::from_row)
         })
+    }
+
+    /// The pairs that are kept in step both ways, in the order in which they became known.
+    pub fn two_way_pairs(&self) -> Result<Vec<PairKey>, RunError> {
+        self.read(|db| {
+            db.prepare_cached("SELECT left, right FROM pair WHERE two_way ORDER BY id")?
+                .query_map([], |row| Ok(PairKey { left: row.get(0)?, right: row.get(1)?, two_way: true }))?
+                .collect()
+        })
+    }
+
+    /// Forgets a pair with all that it agreed on; says whether it was known. The caller holds its lock.
+    pub fn forget_pair(&self, key: &PairKey) -> Result<bool, RunError> {
+        let Some(pair) = self.known_pair(key)? else { return Ok(false) };
+        self.write(|db| {
+            for table in ["base", "intent", "conflict"] {
+                db.execute(&format!("DELETE FROM {table} WHERE pair = ?"), [pair.id])?;
+            }
+            db.execute("DELETE FROM pair WHERE id = ?", [pair.id])
+        })?;
+        Ok(true)
     }
 
     /// Records how both roots look at the end of a run.

@@ -2,11 +2,15 @@ use std::fs;
 
 use sitta_tree::{Agreed, ContentHash, Fingerprint, Kind, Meta, NodeId, RelPath, Side, Time};
 
-use super::{Intent, RootSeen, Segment, State};
+use super::{Intent, KnownConflict, PairKey, RootSeen, Segment, State};
 use crate::RunError;
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).unwrap()
+}
+
+fn key(left: &str, right: &str) -> PairKey {
+    PairKey { left: left.into(), right: right.into(), two_way: false }
 }
 
 fn agreed(size: u64) -> Agreed {
@@ -37,7 +41,7 @@ fn opened() -> (tempfile::TempDir, State) {
 #[test]
 fn reading_creates_nothing() {
     let (dir, state) = opened();
-    assert!(state.known_pair("/a", "/b").unwrap().is_none());
+    assert!(state.known_pair(&key("/a", "/b")).unwrap().is_none());
     assert!(state.runs(10).unwrap().is_empty());
     assert!(!dir.path().join("state").exists());
 }
@@ -45,10 +49,10 @@ fn reading_creates_nothing() {
 #[test]
 fn a_base_is_the_sum_of_its_segments() {
     let (_dir, state) = opened();
-    let pair = state.begin_pair("/a", "/b").unwrap();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
     state.settle(&pair, segment(&[(path("d/x"), Some(agreed(1))), (path("y"), Some(agreed(2)))]), &[]).unwrap();
     state.settle(&pair, segment(&[(path("y"), None), (path("d/x"), Some(agreed(3)))]), &[]).unwrap();
-    let other = state.begin_pair("/a", "/c").unwrap();
+    let other = state.begin_pair(&key("/a", "/c")).unwrap();
     state.settle(&other, segment(&[(path("z"), Some(agreed(4)))]), &[]).unwrap();
     let base = state.load_base(&pair).unwrap();
     let x = base.tree().find(&path("d/x")).unwrap();
@@ -62,7 +66,7 @@ fn a_base_is_the_sum_of_its_segments() {
 #[test]
 fn joining_segments_changes_nothing_but_their_number() {
     let (_dir, state) = opened();
-    let pair = state.begin_pair("/a", "/b").unwrap();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
     for n in 0..100 {
         state.settle(&pair, segment(&[(path(&format!("f{}", n % 40)), Some(agreed(n)))]), &[]).unwrap();
     }
@@ -77,7 +81,7 @@ fn joining_segments_changes_nothing_but_their_number() {
 #[test]
 fn a_damaged_segment_is_no_base_at_all() {
     let (_dir, state) = opened();
-    let pair = state.begin_pair("/a", "/b").unwrap();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
     state.settle(&pair, segment(&[(path("x"), Some(agreed(1)))]), &[]).unwrap();
     state.settle(&pair, segment(&[(path("x"), None)]), &[]).unwrap();
     state.write(|db| db.execute("UPDATE base SET records = zeroblob(40) WHERE id = 2", [])).unwrap();
@@ -87,7 +91,7 @@ fn a_damaged_segment_is_no_base_at_all() {
 #[test]
 fn intents_stay_until_settled() {
     let (_dir, state) = opened();
-    let pair = state.begin_pair("/a", "/b").unwrap();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
     let intent = |name: &str| Intent {
         side: Side::Right,
         path: path(name),
@@ -106,8 +110,8 @@ fn intents_stay_until_settled() {
 #[test]
 fn a_run_that_lost_its_pair_begins_nothing_more() {
     let (_dir, state) = opened();
-    let stale = state.begin_pair("/a", "/b").unwrap();
-    let current = state.begin_pair("/a", "/b").unwrap();
+    let stale = state.begin_pair(&key("/a", "/b")).unwrap();
+    let current = state.begin_pair(&key("/a", "/b")).unwrap();
     let error = state.open_intents(&stale, "run", &[]).unwrap_err();
     assert!(error.to_string().contains("another run has taken this pair over"), "{error}");
     state.open_intents(&current, "run", &[]).unwrap();
@@ -129,17 +133,72 @@ fn the_second_of_two_runs_is_told_of_the_first() {
 #[test]
 fn a_damaged_database_is_set_aside_whole() {
     let (dir, state) = opened();
-    let pair = state.begin_pair("/a", "/b").unwrap();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
     let root = RootSeen { identity: Some("1:2".into()), files: 7 };
     state.end_pair(&pair, &root, &root, Some(u64::MAX)).unwrap();
-    assert_eq!(state.known_pair("/a", "/b").unwrap().unwrap().root(Side::Left), &root);
+    assert_eq!(state.known_pair(&key("/a", "/b")).unwrap().unwrap().root(Side::Left), &root);
     drop(state);
     let file = dir.path().join("state/state.db");
     let _ = fs::remove_file(dir.path().join("state/state.db-wal"));
     fs::write(&file, b"not a database, but long enough to look like a file of one".repeat(100)).unwrap();
     let state = State::open(&dir.path().join("state")).unwrap();
-    assert!(state.known_pair("/a", "/b").unwrap().is_none());
+    assert!(state.known_pair(&key("/a", "/b")).unwrap().is_none());
     let aside = state.was_damaged().expect("it says so");
     assert!(fs::read(aside).unwrap().starts_with(b"not a database"));
-    state.begin_pair("/a", "/b").unwrap();
+    state.begin_pair(&key("/a", "/b")).unwrap();
+}
+
+#[test]
+fn a_sync_remembers_apart_from_a_copy() {
+    let (_dir, state) = opened();
+    let (copied, synced) = (key("/a", "/b"), PairKey { two_way: true, ..key("/a", "/b") });
+    let copy = state.begin_pair(&copied).unwrap();
+    state.settle(&copy, segment(&[(path("x"), Some(agreed(1)))]), &[]).unwrap();
+    let sync = state.begin_pair(&synced).unwrap();
+    assert!(state.load_base(&sync).unwrap().is_empty());
+    assert_eq!(state.two_way_pairs().unwrap(), [synced.clone()]);
+    let conflict =
+        KnownConflict { path: path("x"), copy: path("x.conflict-0"), side: Side::Right, run: "r".into() };
+    state.note_conflict(&sync, &conflict).unwrap();
+    assert_eq!(state.known_conflicts(&sync).unwrap(), [conflict]);
+    assert!(state.forget_pair(&synced).unwrap() && !state.forget_pair(&synced).unwrap());
+    assert_eq!(state.known_pair(&synced).unwrap().map(|pair| pair.id), None);
+    assert!(!state.load_base(&copy).unwrap().is_empty(), "the copy's stays");
+}
+
+#[test]
+fn what_is_new_in_a_base_is_told() {
+    let (_dir, state) = opened();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
+    state.settle(&pair, segment(&[(path("x"), Some(agreed(1)))]), &[]).unwrap();
+    let newest = state.newest_record(&pair).unwrap();
+    assert_eq!(state.base_since(&pair, newest).unwrap(), (Vec::new(), newest));
+    state.settle(&pair, segment(&[(path("x"), None), (path("y"), Some(agreed(2)))]), &[]).unwrap();
+    let (changes, newer) = state.base_since(&pair, newest).unwrap();
+    assert_eq!(changes, [(path("x"), None), (path("y"), Some(agreed(2)))]);
+    assert!(newer > newest);
+}
+
+#[test]
+fn the_state_of_the_first_version_is_taken_over() {
+    let (dir, state) = opened();
+    let pair = state.begin_pair(&key("/a", "/b")).unwrap();
+    state.settle(&pair, segment(&[(path("x"), Some(agreed(1)))]), &[]).unwrap();
+    drop(state);
+    let file = dir.path().join("state/state.db");
+    let db = rusqlite::Connection::open(&file).unwrap();
+    db.execute_batch(
+        "CREATE TABLE first (id INTEGER PRIMARY KEY, left TEXT NOT NULL, right TEXT NOT NULL, left_root TEXT, \
+         right_root TEXT, left_files INTEGER, right_files INTEGER, filter INTEGER, token INTEGER NOT NULL DEFAULT 0, \
+         UNIQUE (left, right)); \
+         INSERT INTO first SELECT id, left, right, left_root, right_root, left_files, right_files, filter, token \
+         FROM pair; DROP TABLE pair; DROP TABLE conflict; ALTER TABLE first RENAME TO pair; PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(db);
+    let state = State::open(&dir.path().join("state")).unwrap();
+    let pair = state.known_pair(&key("/a", "/b")).unwrap().expect("it is known still");
+    assert!(!state.load_base(&pair).unwrap().is_empty());
+    assert!(state.known_conflicts(&pair).unwrap().is_empty());
+    assert_eq!(state.was_damaged(), None);
 }

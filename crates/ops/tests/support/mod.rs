@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use sitta_ops::trash::TrashKeep;
 use sitta_ops::{Event, MaxDelete, Options, Report, RunError, Sink, State, transfer};
 use sitta_store::local::LocalStore;
 use sitta_store::{Flow, Store};
@@ -39,6 +40,7 @@ pub fn options(policy: Policy) -> Options {
         transfers: None,
         max_delete: MaxDelete::Default,
         trash: None,
+        trash_keep: TrashKeep::Forever,
         force_empty: false,
     }
 }
@@ -88,6 +90,11 @@ impl Pair {
         self.try_run().unwrap()
     }
 
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(work)
+    }
+
     pub fn run_between(
         &self,
         left: Arc<dyn Store>,
@@ -95,8 +102,7 @@ impl Pair {
         sink: &dyn Sink,
     ) -> Result<Report, RunError> {
         let state = State::open(&self.state_dir()).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(transfer(left, right, &self.options, &state, sink, &Arc::new(Flow::default())))
+        self.block_on(transfer(left, right, &self.options, &state, sink, &Arc::new(Flow::default())))
     }
 }
 

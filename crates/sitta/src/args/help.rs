@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command};
 
 /// The verbs in groups, as the overview shows them.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Move", &["copy", "mirror"]),
+    ("Move", &["copy", "mirror", "sync", "conflicts"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Set up", &["config", "completions", "man"]),
 ];
@@ -12,9 +12,15 @@ const GROUPS: [(&str, &[&str]); 3] = [
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 11] = [
+const EXTRAS: [(&str, &str, &[Code]); 13] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
+    ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
+    (
+        "conflicts",
+        "sitta conflicts ~/Documents nas:documents; sitta conflicts resolve report.odt --keep left",
+        &[CONFLICTS],
+    ),
     ("ls", "sitta ls --long --since 2d ~/Documents nas:documents", &[PARTIAL]),
     ("find", "sitta find ~/Pictures --ext jpg,png --min-size 10MiB", &[PARTIAL]),
     ("hash", "sitta hash ~/Documents > SUMS; sitta hash --check SUMS", &[PARTIAL]),
@@ -42,6 +48,7 @@ type Code = (u8, &'static str);
 
 const PARTIAL: Code = (3, "done, but some files could not be processed (named)");
 const HELD: Code = (4, "held back by a guard: nothing lost; says which option lets it through");
+const CONFLICTS: Code = (5, "conflicts are left for you");
 const INTERRUPTED: Code = (130, "interrupted");
 
 /// Gives every command its example and its exit codes.
@@ -50,13 +57,16 @@ pub fn decorate(mut cli: Command) -> Command {
         cli = cli.mut_subcommand(verb, |command| {
             let places: String = PLACES.iter().map(|(place, what)| format!("  {place:<30}{what}\n")).collect();
             let mut text = match verb {
-                "copy" | "mirror" => format!("Places:\n{places}\n"),
+                "copy" | "mirror" | "sync" => format!("Places:\n{places}\n"),
                 _ => String::new(),
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
-            let command =
-                if verb == "config" { command.mut_subcommands(|c| c.help_template(TEMPLATE)) } else { command };
+            let command = if matches!(verb, "config" | "conflicts") {
+                command.mut_subcommands(|c| c.help_template(TEMPLATE))
+            } else {
+                command
+            };
             command
                 .before_help(format!("Example:\n  {example}"))
                 .after_help(text.trim_end().to_owned())

@@ -6,6 +6,7 @@ mod help;
 mod looking;
 mod moving;
 mod rules;
+mod sync;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,8 +17,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use general::{CompletionsArgs, ConfigArgs, ConfigVerb};
 pub use get::{GetArgs, Transport};
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
-pub use moving::{CopyArgs, MirrorArgs, MovingArgs};
+pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs};
 pub use rules::{RuleArg, RuleArgs};
+pub use sync::{ConflictPolicy, ConflictsArgs, ConflictsVerb, Keep, ResolveArgs, SyncArgs};
 
 use crate::exit::{Failure, Outcome};
 
@@ -76,6 +78,10 @@ pub enum Verb {
     Copy(CopyArgs),
     /// Make a folder the same as another, deleting what is not in it
     Mirror(MirrorArgs),
+    /// Keep folders in step, both ways; with --watch, until stopped
+    Sync(SyncArgs),
+    /// List and settle what both sides of a sync had changed
+    Conflicts(ConflictsArgs),
     /// List what folders hold, several merged into one listing
     Ls(LsArgs),
     /// Print the paths of everything below folders that fits

@@ -12,7 +12,7 @@ use crate::render::units::parse_size;
 #[derive(Debug, Args)]
 pub struct CopyArgs {
     #[command(flatten)]
-    pub moving: MovingArgs,
+    pub way: OneWayArgs,
     /// Replace a file at the destination only if the source's is newer
     #[arg(long, conflicts_with = "no_overwrite", help_heading = "What is copied")]
     pub update: bool,
@@ -25,27 +25,34 @@ pub struct CopyArgs {
 #[derive(Debug, Args)]
 pub struct MirrorArgs {
     #[command(flatten)]
-    pub moving: MovingArgs,
+    pub way: OneWayArgs,
 }
 
-/// What the verbs that move files have in common.
+/// What the verbs that go one way have in common.
 #[derive(Debug, Args)]
-pub struct MovingArgs {
+pub struct OneWayArgs {
     /// Where from: the contents of this folder
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// Where to: they go into this folder
     #[arg(value_name = "DST")]
     pub destination: OsString,
+    #[command(flatten)]
+    pub moving: MovingArgs,
+    /// Keep hard links among the files
+    #[arg(long, help_heading = "What is copied")]
+    pub hard_links: bool,
+}
+
+/// What the verbs that move files have in common.
+#[derive(Debug, Args)]
+pub struct MovingArgs {
     /// Change nothing; print what would be done
     #[arg(long, short = 'n', help_heading = "What is copied")]
     pub dry_run: bool,
     /// Compare files by content, not by size and time
     #[arg(long, help_heading = "What is copied")]
     pub checksum: bool,
-    /// Keep hard links among the files
-    #[arg(long, help_heading = "What is copied")]
-    pub hard_links: bool,
     /// Keep extended attributes
     #[arg(long, help_heading = "What is copied")]
     pub xattrs: bool,
@@ -54,7 +61,7 @@ pub struct MovingArgs {
     /// Read back what was written and compare it with what was sent, where the store does not do so itself
     #[arg(long, help_heading = "Safety")]
     pub verify: bool,
-    /// Keep what is replaced or deleted in .sitta/trash at the destination, or in DIR there [values: on, off, DIR]
+    /// Keep what is replaced or deleted in .sitta/trash where it was, or in DIR there [values: on, off, DIR]
     #[arg(long, value_name = "DIR|off", num_args = 0..=1, default_missing_value = "on", help_heading = "Safety")]
     pub trash: Option<OsString>,
     /// Delete at most N files, or P% of them [default: the larger of 50 and 20%]

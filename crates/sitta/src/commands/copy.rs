@@ -13,5 +13,5 @@ pub fn run(context: &Context, args: CopyArgs) -> Outcome {
         (_, true) => Existing::Keep,
         _ => Existing::Replace,
     };
-    moving::run(context, args.moving, "copy", Policy::Copy { existing })
+    moving::run(context, args.way, "copy", Policy::Copy { existing })
 }

@@ -8,5 +8,5 @@ use crate::context::Context;
 use crate::exit::Outcome;
 
 pub fn run(context: &Context, args: MirrorArgs) -> Outcome {
-    moving::run(context, args.moving, "mirror", Policy::Mirror)
+    moving::run(context, args.way, "mirror", Policy::Mirror)
 }

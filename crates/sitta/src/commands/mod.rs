@@ -2,6 +2,7 @@
 
 mod cat;
 mod config;
+mod conflicts;
 mod copy;
 mod du;
 mod find;
@@ -12,6 +13,7 @@ mod listing;
 mod ls;
 mod mirror;
 mod moving;
+mod sync;
 
 use std::future::Future;
 
@@ -55,9 +57,11 @@ fn print(text: &str) -> Exit {
 fn run(context: &Context, verb: Verb) -> Outcome {
     let name = name(&verb);
     let result = match verb {
-        // These two tell JSON their failures themselves, after their events.
+        // These tell JSON their failures themselves, after their events.
         Verb::Copy(args) => return copy::run(context, args),
         Verb::Mirror(args) => return mirror::run(context, args),
+        Verb::Sync(args) => return sync::run(context, args),
+        Verb::Conflicts(args) => conflicts::run(context, args),
         Verb::Ls(args) => ls::run(context, &args),
         Verb::Find(args) => find::run(context, &args),
         Verb::Hash(args) => hash::run(context, &args),
@@ -87,6 +91,8 @@ fn name(verb: &Verb) -> &'static str {
     match verb {
         Verb::Copy(_) => "copy",
         Verb::Mirror(_) => "mirror",
+        Verb::Sync(_) => "sync",
+        Verb::Conflicts(_) => "conflicts",
         Verb::Ls(_) => "ls",
         Verb::Find(_) => "find",
         Verb::Hash(_) => "hash",

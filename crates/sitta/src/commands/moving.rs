@@ -5,14 +5,16 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sitta_ops::trash::TrashKeep;
 use sitta_ops::{Event, MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
 use sitta_store::wrap::{Bucket, Limited};
 use sitta_store::{Flow, OWN_DIR};
 use sitta_tree::{Filter, PatternError, Policy, RelPath};
 
 use super::block_on;
-use crate::args::{MovingArgs, RuleArg};
+use crate::args::{MovingArgs, OneWayArgs, RuleArg};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::{Opened, open};
@@ -23,11 +25,24 @@ use crate::render::result;
 use crate::signals::stop_on_signals;
 
 /// Runs `policy` as the arguments say.
-pub fn run(context: &Context, args: MovingArgs, verb: &'static str, policy: Policy) -> Outcome {
-    let json = context.json.then(Json::new);
+pub fn run(context: &Context, args: OneWayArgs, verb: &'static str, policy: Policy) -> Outcome {
+    let json = context.json.then(|| Json::new(false));
     let result = block_on(async {
-        let job = prepare(context, args, policy).await?;
-        job.run(context, verb, json.as_ref()).await
+        let source = open(context, &args.source).await?;
+        let destination = open(context, &args.destination).await?;
+        let destination = match args.moving.limit_rate {
+            Some(rate) => limited(destination, &Bucket::new(rate)),
+            None => destination,
+        };
+        let options = Options { hard_links: args.hard_links, ..options(&args.moving, policy, None)? };
+        let flow = Arc::new(Flow::default());
+        stop_on_signals(&flow, &context.console);
+        let pair = Pair { sides: [source, destination], options, state: state(context)?, flow };
+        let (exit, _, failure) = pair.run(context, json.as_ref()).await?;
+        if let Some(failure) = failure {
+            context.console.failure(&failure);
+        }
+        Ok(exit)
     });
     if let (Err(failure), Some(json)) = (&result, &json) {
         json.failure(verb, failure);
@@ -35,55 +50,64 @@ pub fn run(context: &Context, args: MovingArgs, verb: &'static str, policy: Poli
     result
 }
 
-/// The arguments as what they mean.
-#[derive(Debug)]
-struct Job {
-    source: Opened,
-    destination: Opened,
-    options: Options,
-    state: State,
+/// What is remembered of earlier runs.
+pub fn state(context: &Context) -> Outcome<State> {
+    let dir = context.state_dir()?;
+    State::open(dir).map_err(|error| failure::state(&error))
 }
 
-async fn prepare(context: &Context, args: MovingArgs, policy: Policy) -> Outcome<Job> {
-    let source = open(context, &args.source).await?;
-    let destination = open(context, &args.destination).await?;
-    let destination = match args.limit_rate {
-        Some(rate) => limited(destination, rate),
-        None => destination,
-    };
-    let trash = args.trash.as_deref().map_or(Ok(None), trash)?;
+/// How a sync goes that nobody said anything else about.
+pub fn usual(policy: Policy) -> Outcome<Options> {
+    Ok(Options {
+        policy,
+        filter: None,
+        checksum: false,
+        hard_links: false,
+        xattrs: false,
+        verify: false,
+        dry_run: false,
+        transfers: None,
+        max_delete: MaxDelete::Default,
+        trash: trash(OsStr::new("on"))?,
+        trash_keep: kept(policy),
+        force_empty: false,
+    })
+}
+
+/// How long old versions are kept if nobody says so: a sync fills the trash whether that was thought of or not.
+fn kept(policy: Policy) -> TrashKeep {
+    match policy {
+        Policy::Sync(_) => TrashKeep::Within(Duration::from_secs(30 * 24 * 3600)),
+        Policy::Copy { .. } | Policy::Mirror => TrashKeep::Forever,
+    }
+}
+
+/// What the arguments mean; `trash` is where old versions go if they do not say.
+pub fn options(args: &MovingArgs, policy: Policy, trash: Option<&OsStr>) -> Outcome<Options> {
+    let trash = args.trash.as_deref().or(trash).map_or(Ok(None), self::trash)?;
     let mut filter = rules(&args.rules.0)?;
     if let Some(dir) = trash.as_ref().filter(|dir| dir.parts().next() != Some(OWN_DIR.as_bytes())) {
         filter.never(dir.clone());
     }
-    let options = Options {
+    Ok(Options {
         policy,
         filter: (!filter.is_empty()).then(|| Arc::new(filter)),
         checksum: args.checksum,
-        hard_links: args.hard_links,
+        hard_links: false,
         xattrs: args.xattrs,
         verify: args.verify,
         dry_run: args.dry_run,
         transfers: args.transfers.map(usize::from),
         max_delete: args.max_delete.unwrap_or(MaxDelete::Default),
         trash,
+        trash_keep: kept(policy),
         force_empty: args.force_empty,
-    };
-    let state = State::open(context.state_dir()?)
-        .map_err(|error| failure::run_error(&error, "", &sides(&source, &destination)))?;
-    Ok(Job { source, destination, options, state })
+    })
 }
 
-fn sides(source: &Opened, destination: &Opened) -> Sides {
-    Sides {
-        labels: [source.label.clone(), destination.label.clone()],
-        locations: [source.store.location().to_owned(), destination.store.location().to_owned()],
-    }
-}
-
-/// The same place, with at most `rate` bytes a second going there.
-fn limited(place: Opened, rate: u64) -> Opened {
-    let store = Arc::new(Limited::new(place.store, Bucket::new(rate)));
+/// The same place, with no more bytes flowing there and back than the bucket allows.
+pub fn limited(place: Opened, bucket: &Bucket) -> Opened {
+    let store = Arc::new(Limited::new(place.store, bucket.clone()));
     Opened { store, ..place }
 }
 
@@ -130,20 +154,49 @@ fn rules_from(file: &Path, filter: &mut Filter) -> Outcome<()> {
     })
 }
 
-impl Job {
-    async fn run(self, context: &Context, verb: &'static str, json: Option<&Json>) -> Outcome {
-        let sides = sides(&self.source, &self.destination);
-        let flow = Arc::new(Flow::default());
-        stop_on_signals(&flow, &context.console);
-        let human = json.is_none().then(|| Human::new(context, sides.labels.clone(), self.options.dry_run, &flow));
+/// Two places, and how the one is to be brought to the other.
+#[derive(Debug)]
+pub struct Pair {
+    pub sides: [Opened; 2],
+    pub options: Options,
+    pub state: State,
+    pub flow: Arc<Flow>,
+}
+
+impl Pair {
+    /// What failures call the two sides.
+    pub fn names(&self) -> Sides {
+        Sides {
+            labels: self.sides.each_ref().map(|side| side.label.clone()),
+            locations: self.sides.each_ref().map(|side| side.store.location().to_owned()),
+            two_way: matches!(self.options.policy, Policy::Sync(_)),
+        }
+    }
+
+    /// Runs it and tells all about it but what a guard held back, which is for the caller to say last.
+    pub async fn run(&self, context: &Context, json: Option<&Json>) -> Outcome<(Exit, Report, Option<Failure>)> {
+        let names = self.names();
+        let human = json.is_none().then(|| Human::new(context, names.clone(), self.options.dry_run, &self.flow));
         let sink: &dyn Sink = match (&human, json) {
             (_, Some(json)) => json,
             (Some(human), _) => human,
             (None, None) => &(),
         };
-        let (left, right) = (self.source.store.clone(), self.destination.store.clone());
-        let result = transfer(left, right, &self.options, &self.state, sink, &flow).await;
-        if let Some(human) = &human {
+        let [left, right] = self.sides.each_ref().map(|side| side.store.clone());
+        let result = transfer(left, right, &self.options, &self.state, sink, &self.flow).await;
+        self.end(context, result, human.as_ref(), json)
+    }
+
+    /// Says how it ended.
+    pub fn end(
+        &self,
+        context: &Context,
+        result: Result<Report, RunError>,
+        human: Option<&Human>,
+        json: Option<&Json>,
+    ) -> Outcome<(Exit, Report, Option<Failure>)> {
+        let names = self.names();
+        if let Some(human) = human {
             human.stop_progress();
         }
         if let Some(aside) = self.state.was_damaged() {
@@ -152,42 +205,31 @@ impl Job {
                 aside.display()
             ));
         }
-        match result {
-            Ok(report) => finish(context, &report, &sides, human.as_ref(), json),
-            Err(error) => {
-                if let (RunError::Held(held), Some(json)) = (&error, json) {
-                    json.event(Event::Held(held.clone()));
-                }
-                Err(failure::run_error(&error, verb, &sides))
+        let report = result.map_err(|error| {
+            if let (RunError::Held(held), Some(json)) = (&error, json) {
+                json.event(Event::Held(held.clone()));
             }
+            failure::run_error(&error, self.options.verb(), &names)
+        })?;
+        let held = report.held.first().map(|held| failure::held(held, &names, report.dry_run));
+        if let Some(human) = human {
+            human.finish(&report, context)?;
         }
+        if let Some(json) = json {
+            json.report(&report, held.as_ref());
+        }
+        Ok((exit(&report), report, held))
     }
 }
 
-/// Says how it ended.
-fn finish(
-    context: &Context,
-    report: &Report,
-    sides: &Sides,
-    human: Option<&Human>,
-    json: Option<&Json>,
-) -> Outcome {
-    let held = report.held.first().map(|held| failure::held(held, sides, report.dry_run));
-    if let Some(human) = human {
-        human.finish(report, context)?;
-    }
-    if let Some(json) = json {
-        json.report(report, held.as_ref());
-    }
-    if let Some(held) = &held {
-        context.console.failure(held);
-    }
-    Ok(match report.outcome {
+/// The exit code that a report stands for.
+pub fn exit(report: &Report) -> Exit {
+    match report.outcome {
         Ended::Interrupted => Exit::Interrupted,
         Ended::Failed => Exit::Failed,
         Ended::Held => Exit::Held,
         Ended::Partial => Exit::Partial,
         Ended::Success if result::leaves_conflicts(report) => Exit::Conflicts,
         Ended::Success => Exit::Done,
-    })
+    }
 }

@@ -11,14 +11,17 @@ use crate::exit::{Exit, Failure};
 use crate::hints;
 
 /// The two sides as the user wrote them, and as the stores call themselves.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sides {
     pub labels: [String; 2],
     pub locations: [String; 2],
+    /// Either side may be changed.
+    pub two_way: bool,
 }
 
 impl Sides {
-    fn label(&self, side: Side) -> &str {
+    /// What the user calls a side.
+    pub fn label(&self, side: Side) -> &str {
         &self.labels[side as usize]
     }
 }
@@ -26,11 +29,12 @@ impl Sides {
 /// A run that was not begun.
 pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
     match error {
-        RunError::Nested { inner, outer } if inner == outer => {
-            Failure::usage(format!("{inner} is both source and destination"))
-                .note("nothing was changed")
-                .hint("choose another destination")
-        }
+        RunError::Nested { inner, outer } if inner == outer => Failure::usage(format!(
+            "{inner} is {}",
+            if sides.two_way { "named twice" } else { "both source and destination" }
+        ))
+        .note("nothing was changed")
+        .hint("choose another destination"),
         RunError::Nested { inner, outer } => Failure::usage(format!("{inner} lies inside {outer}"))
             .note("a folder cannot go into itself; nothing was changed")
             .hint("choose a destination outside of the source, and a source outside of the destination"),
@@ -42,17 +46,38 @@ pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
         RunError::Held(held) => self::held(held, sides, false),
         RunError::Interrupted => Failure::new(Exit::Interrupted, "interrupted").note("nothing was changed"),
         RunError::Store(error) => store_error(error, verb, sides),
-        RunError::State { path, message } => {
-            Failure::failed(format!("what is remembered of earlier runs could not be used: {}", path.display()))
-                .note(message.clone())
-                .hint(
-                    "see that there is room and that you may write there, or set XDG_STATE_HOME to another folder",
-                )
+        RunError::State { .. } => state(error),
+        RunError::Cycle { way } => {
+            let (from, to) = (&way[0], &way[way.len() - 1]);
+            let through = way[1..way.len() - 1].join(", ");
+            Failure::usage(format!("{from} and {to} are kept in step already, through {through}"))
+                .note("two ways between the same folders would bring back what was deleted; nothing was changed")
+                .hint(format!(
+                    "if one of those is no longer in use, forget it: sitta sync --forget {from} {}",
+                    way[1]
+                ))
+        }
+        RunError::Unsettled { path, why } => {
+            Failure::failed(format!("the conflict at {path} cannot be settled yet"))
+                .note((*why).to_owned())
+                .hint("run `sitta sync` on both folders, then settle it")
         }
         RunError::TooLarge(error) => {
             Failure::failed(error.to_string()).hint("take the folders inside one after the other")
         }
     }
+}
+
+/// What is remembered could not be used.
+pub fn state(error: &RunError) -> Failure {
+    let failure = match error {
+        RunError::State { path, message } => {
+            Failure::failed(format!("what is remembered of earlier runs could not be used: {}", path.display()))
+                .note(message.clone())
+        }
+        error => Failure::failed(error.to_string()),
+    };
+    failure.hint("see that there is room and that you may write there, or set XDG_STATE_HOME to another folder")
 }
 
 /// A guard held something back.
@@ -63,10 +88,11 @@ pub fn held(held: &Held, sides: &Sides, dry_run: bool) -> Failure {
     };
     let unchanged = |side| format!("nothing was changed on {}", other(side));
     match held {
-        Held::Deletes { planned, limit, of } => {
+        Held::Deletes { side, planned, limit, of } => {
             let limit = if *limit == 1 { "1 is".to_owned() } else { format!("{} are", count(*limit)) };
             let there = counted(*of, "file", "files");
-            let what = format!("{} of {there} would be deleted, but at most {limit} allowed", count(*planned));
+            let place = if sides.two_way { format!(" on {}", sides.label(*side)) } else { String::new() };
+            let what = format!("{} of {there}{place} would be deleted, but at most {limit} allowed", count(*planned));
             let (state, look) = match dry_run {
                 true => ("a run would delete none of them, and do everything else", ""),
                 false => ("none was deleted; everything else was done", "look at them with --dry-run; "),
@@ -88,6 +114,7 @@ pub fn held(held: &Held, sides: &Sides, dry_run: bool) -> Failure {
         Held::Missing { side } => Failure::new(Exit::Held, format!("{} is not there", sides.label(*side)))
             .note(unchanged(*side))
             .hint(match side {
+                _ if sides.two_way => "check how it is written, or mount the disk, and run again; if it is really gone, add --force-empty once",
                 Side::Left => "check how it is written, or mount the disk, and run again",
                 Side::Right => "mount the disk and run again; if it is really gone, add --force-empty once",
             }),

@@ -1,12 +1,14 @@
 //! A run as a person follows it: lines on standard error, and of a dry run the plan on standard output.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sitta_ops::{Event, Report, Sink, Step, StepKind};
 use sitta_store::Flow;
-use sitta_tree::Summary;
+use sitta_tree::{Side, Summary};
 
 use super::course::{Course, Look};
+use super::failure::{self, Sides};
 use super::progress::Progress;
 use super::table::{Align, Table};
 use super::{result, units};
@@ -21,15 +23,17 @@ pub struct Human {
     quiet: bool,
     verbose: bool,
     dry_run: bool,
-    labels: [String; 2],
+    sides: Sides,
+    /// Changes are taken up as they happen, and each is told in a line.
+    live: AtomicBool,
     flow: Arc<Flow>,
     course: Arc<Mutex<Course>>,
     progress: Mutex<Option<Progress>>,
 }
 
 impl Human {
-    /// Shows a run between the locations `labels`.
-    pub fn new(context: &Context, labels: [String; 2], dry_run: bool, flow: &Arc<Flow>) -> Self {
+    /// Shows a run between two sides.
+    pub fn new(context: &Context, sides: Sides, dry_run: bool, flow: &Arc<Flow>) -> Self {
         let course = Arc::new(Mutex::new(Course::default()));
         let progress =
             context.progress.then(|| Progress::start(course.clone(), flow.clone(), context.console.clone()));
@@ -38,7 +42,8 @@ impl Human {
             quiet: context.quiet,
             verbose: context.verbose,
             dry_run,
-            labels,
+            sides,
+            live: AtomicBool::new(false),
             flow: flow.clone(),
             course,
             progress: Mutex::new(progress),
@@ -61,7 +66,7 @@ impl Human {
         if report.dry_run {
             self.plan(&mut course, context)?;
         }
-        for line in result::lines(report, &course, self.console.style, self.quiet, self.verbose) {
+        for line in result::lines(report, &course, &self.sides, self.console.style, self.quiet, self.verbose) {
             self.console.line(line);
         }
         Ok(())
@@ -73,7 +78,7 @@ impl Human {
         course.would.sort_by(|a, b| a.path.cmp(&b.path));
         let mut table = Table::new(&[Align::Left, Align::Left, Align::Right]);
         for step in &course.would {
-            table.row(vec![would(step.what).to_owned(), what(step), size(step)]);
+            table.row(vec![would(step.what).to_owned(), what(step) + &self.towards(step), size(step)]);
         }
         for line in table.lines() {
             out.line(line)?;
@@ -83,12 +88,48 @@ impl Human {
         out.flush()
     }
 
+    /// Which side a step changes, where it may be either.
+    fn towards(&self, step: &Step) -> String {
+        if self.sides.two_way { format!(" → {}", self.sides.label(step.side)) } else { String::new() }
+    }
+
+    /// A line of its own for what happens while both sides are watched.
+    fn live(&self, event: &Event) {
+        let line = match event {
+            Event::Done(step) => {
+                let (head, size) = (self.console.style.head(done(step.what)), size(step));
+                let size = if size.is_empty() { size } else { format!("   {size}") };
+                format!("{head}{}{}{size}", what(step), self.towards(step))
+            }
+            Event::Conflict(conflict) => {
+                format!("{}{}", self.console.style.head("Conflict"), result::conflict(conflict, &self.sides, false))
+            }
+            Event::Problem(problem) => {
+                format!("{}{}   {}", self.console.style.head("Problem"), problem.path, problem.message)
+            }
+            Event::Held(held) => {
+                let failure = failure::held(held, &self.sides, false);
+                format!("{}{failure}", self.console.style.head("Held back"))
+            }
+            Event::Away { side, why, again_in } => {
+                let again = units::duration(*again_in);
+                let label = self.sides.label(*side);
+                format!("{}{label}: {why}; tried again in {again}, and then on", self.console.style.head("Away"))
+            }
+            Event::Back { side } => {
+                format!("{}{}", self.console.style.head("Back"), self.sides.label(*side))
+            }
+            _ => return,
+        };
+        self.console.line(format!("{}   {line}", jiff::Zoned::now().strftime("%H:%M:%S")));
+    }
+
     /// Held back until it is known that there is something to do: a run without work says one line.
     fn opening(&self, course: &Course) {
         let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
         for Look { side, files, bytes, took } in &course.looks {
             table.row(vec![
-                self.labels[*side as usize].clone(),
+                self.sides.label(*side).to_owned(),
                 units::counted(*files, "file", "files"),
                 units::size(*bytes),
                 units::duration(*took),
@@ -104,10 +145,28 @@ impl Sink for Human {
     fn event(&self, event: Event) {
         let mut course = self.course();
         course.note(&event, self.flow.bytes());
-        if self.quiet {
+        let matters = matches!(event, Event::Problem(_) | Event::Held(_) | Event::Away { .. });
+        if self.live.load(Relaxed) && (matters || !self.quiet) {
+            return self.live(&event);
+        }
+        if self.quiet && !matches!(event, Event::Watching { .. }) {
             return;
         }
         match event {
+            Event::Watching { side, every, .. } => {
+                drop(course);
+                self.stop_progress();
+                let how = match every {
+                    Some(every) => format!("looked at every {}", units::duration(every)),
+                    None => "tells of changes".to_owned(),
+                };
+                if !self.quiet {
+                    let head = self.console.style.head("Watching");
+                    self.console.line(format!("{head}{}   {how}", self.sides.label(side)));
+                }
+                // The right one comes last.
+                self.live.store(side == Side::Right, Relaxed);
+            }
             Event::Recovered { temporaries } => {
                 let left = match temporaries {
                     0 => String::new(),
@@ -127,7 +186,7 @@ impl Sink for Human {
             Event::Done(step) if self.verbose => {
                 let head = self.console.style.head(done(step.what));
                 let size = size(&step);
-                self.console.line(format!("{head}{}   {size}", what(&step)).trim_end());
+                self.console.line(format!("{head}{}{}   {size}", what(&step), self.towards(&step)).trim_end());
             }
             _ => {}
         }

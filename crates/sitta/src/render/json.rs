@@ -1,7 +1,7 @@
 //! A run as JSON: one object a line. The fields are documented in docs/json.md and are only ever added to.
 
 use std::io::{BufWriter, Stdout, Write, stdout};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -14,15 +14,24 @@ use crate::exit::Failure;
 const HAND_OVER: Duration = Duration::from_millis(50);
 
 /// Prints a run's events; the report is printed last, by [`Json::report`] or [`Json::failure`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Json {
-    writer: Mutex<(BufWriter<Stdout>, Instant)>,
+    two_way: bool,
+    /// What a report is called: of several runs, `report` is only the last line of all.
+    report: &'static str,
+    writer: Arc<Mutex<(BufWriter<Stdout>, Instant)>>,
 }
 
 impl Json {
-    /// There is one of it.
-    pub fn new() -> Self {
-        Self { writer: Mutex::new((BufWriter::with_capacity(64 * 1024, stdout()), Instant::now())) }
+    /// There is one of it. `two_way`: its sides are left and right.
+    pub fn new(two_way: bool) -> Self {
+        let writer = (BufWriter::with_capacity(64 * 1024, stdout()), Instant::now());
+        Self { two_way, report: "report", writer: Arc::new(Mutex::new(writer)) }
+    }
+
+    /// The same, for one run of several: its report is a `pair`.
+    pub fn of_several(&self) -> Self {
+        Self { report: "pair", ..self.clone() }
     }
 
     /// Writes one object. A reader that left is no reason to stop a run half way.
@@ -39,7 +48,14 @@ impl Json {
 
     /// The last line.
     pub fn report(&self, report: &Report, failure: Option<&Failure>) {
-        self.write(&report_value(report, failure), true);
+        let mut value = report_value(report, failure, self.two_way);
+        value["event"] = self.report.into();
+        self.write(&value, true);
+    }
+
+    /// Any other object, handed over at once.
+    pub fn object(&self, object: &Value) {
+        self.write(object, true);
     }
 
     /// The last line of a run that was not begun.
@@ -52,25 +68,44 @@ impl Sink for Json {
     fn event(&self, event: Event) {
         let object = match &event {
             Event::Started { verb, run, left, right } => {
-                json!({"event": "started", "verb": verb, "run": run, "from": left, "to": right})
+                let (from, to) = (side_name(Side::Left, self.two_way), side_name(Side::Right, self.two_way));
+                json!({"event": "started", "verb": verb, "run": run, from: left, to: right})
             }
             Event::Recovered { temporaries } => json!({"event": "recovered", "temporaries": temporaries}),
             Event::Scanned { side, location, files, bytes, took } => json!({
-                "event": "scanned", "side": side_name(*side), "location": location,
+                "event": "scanned", "side": side_name(*side, self.two_way), "location": location,
                 "files": files, "bytes": bytes, "seconds": took.as_secs_f64(),
             }),
             Event::Planned(summary) => planned(summary),
-            Event::Would(step) => self::step("would", step),
+            Event::Would(step) => self::step("would", step, self.two_way),
             Event::Sending { path, size } => with_path(json!({"event": "sending", "bytes": size}), "path", path),
-            Event::Done(step) => self::step("done", step),
+            Event::Done(step) => self::step("done", step, self.two_way),
             Event::Syncing => json!({"event": "syncing"}),
             Event::Problem(problem) => {
                 let mut object = problem_value(problem);
                 object["event"] = "problem".into();
                 object
             }
+            Event::Conflict(conflict) => {
+                let mut object = conflict_value(conflict, self.two_way);
+                object["event"] = "conflict".into();
+                object
+            }
+            Event::Watching { side, location, every } => json!({
+                "event": "watching", "side": side_name(*side, self.two_way), "location": location,
+                "every": every.map(|every| every.as_secs_f64()),
+            }),
+            Event::Away { side, why, again_in } => json!({
+                "event": "away", "side": side_name(*side, self.two_way), "message": why,
+                "again_in": again_in.as_secs_f64(),
+            }),
+            Event::Expired { side, emptied } => json!({
+                "event": "expired", "side": side_name(*side, self.two_way),
+                "files": emptied.files(), "bytes": emptied.bytes(),
+            }),
+            Event::Back { side } => json!({"event": "back", "side": side_name(*side, self.two_way)}),
             Event::Held(held) => {
-                let mut object = held_value(held);
+                let mut object = held_value(held, self.two_way);
                 object["event"] = "held".into();
                 object
             }
@@ -82,10 +117,12 @@ impl Sink for Json {
 }
 
 /// The stable name of a side.
-pub fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Left => "from",
-        Side::Right => "to",
+pub fn side_name(side: Side, two_way: bool) -> &'static str {
+    match (side, two_way) {
+        (Side::Left, true) => "left",
+        (Side::Right, true) => "right",
+        (Side::Left, false) => "from",
+        (Side::Right, false) => "to",
     }
 }
 
@@ -96,9 +133,9 @@ fn planned(summary: &Summary) -> Value {
     })
 }
 
-fn step(event: &str, step: &Step) -> Value {
+fn step(event: &str, step: &Step, two_way: bool) -> Value {
     let object = json!({
-        "event": event, "what": step.what.name(), "side": side_name(step.side), "bytes": step.bytes,
+        "event": event, "what": step.what.name(), "side": side_name(step.side, two_way), "bytes": step.bytes,
     });
     let object = with_path(object, "path", &step.path);
     match &step.from {
@@ -138,10 +175,11 @@ pub fn problem_value(problem: &Problem) -> Value {
     with_path(json!({"kind": problem.kind.name(), "message": problem.message}), "path", &problem.path)
 }
 
-fn held_value(held: &Held) -> Value {
+fn held_value(held: &Held, two_way: bool) -> Value {
+    let side_name = |side: Side| side_name(side, two_way);
     match held {
-        Held::Deletes { planned, limit, of } => {
-            json!({"kind": "deletes", "planned": planned, "limit": limit, "of": of})
+        Held::Deletes { side, planned, limit, of } => {
+            json!({"kind": "deletes", "side": side_name(*side), "planned": planned, "limit": limit, "of": of})
         }
         Held::Emptied { side, held } => json!({"kind": "emptied", "side": side_name(*side), "held": held}),
         Held::Missing { side } => json!({"kind": "missing", "side": side_name(*side)}),
@@ -149,18 +187,23 @@ fn held_value(held: &Held) -> Value {
     }
 }
 
-fn conflict_value(conflict: &sitta_tree::Conflict) -> Value {
+fn conflict_value(conflict: &sitta_tree::Conflict, two_way: bool) -> Value {
+    let side_name = |side: Side| side_name(side, two_way);
     let object = match &conflict.outcome {
         Settled::KeptBoth(side, path) => {
-            with_path(json!({"kept": "both", "renamed": side_name(*side)}), "to", path)
+            with_path(json!({"kept": "both", "renamed": side_name(*side)}), "copy", path)
         }
         Settled::Won(side) => json!({"kept": side_name(*side)}),
-        Settled::Left => json!({"kept": "left"}),
+        // Of a sync, `left` is a side.
+        Settled::Left => json!({"kept": if two_way { "undecided" } else { "left" }}),
     };
     with_path(object, "path", &conflict.path)
 }
 
-fn report_value(report: &Report, failure: Option<&Failure>) -> Value {
+fn report_value(report: &Report, failure: Option<&Failure>, two_way: bool) -> Value {
+    let conflicts: Vec<Value> = report.conflicts.iter().map(|conflict| conflict_value(conflict, two_way)).collect();
+    let held: Vec<Value> = report.held.iter().map(|held| held_value(held, two_way)).collect();
+    let trash: Vec<&String> = report.trash.iter().flatten().collect();
     let mut object = json!({
         "event": "report",
         "verb": report.verb,
@@ -172,13 +215,14 @@ fn report_value(report: &Report, failure: Option<&Failure>) -> Value {
         "moved": report.moved,
         "unchanged": report.unchanged,
         "conflicts": report.conflicts.len(),
-        "conflict_list": report.conflicts.iter().map(conflict_value).collect::<Vec<_>>(),
+        "conflict_list": conflicts,
         "problems": report.problems.iter().map(problem_value).collect::<Vec<_>>(),
-        "held": report.held.iter().map(held_value).collect::<Vec<_>>(),
+        "held": held,
         "bytes": report.bytes,
         "requests": report.requests,
         "seconds": report.took.as_secs_f64(),
-        "trash": report.trash,
+        "trash": trash.last(),
+        "trash_list": trash,
         "dry_run": report.dry_run,
     });
     if let Some(failure) = failure {
@@ -187,10 +231,19 @@ fn report_value(report: &Report, failure: Option<&Failure>) -> Value {
     object
 }
 
+/// The report of a verb that counts things of its own; `outcome` is `success` unless it is among them.
+pub fn plain_report(verb: &str, fields: &[(&str, Value)]) -> Value {
+    let mut object = json!({"event": "report", "verb": verb, "outcome": "success", "problems": []});
+    for (name, value) in fields {
+        object[*name] = value.clone();
+    }
+    object
+}
+
 /// The report of a run that was not begun, or of a verb that has nothing else to tell.
 pub fn failure_value(verb: &str, failure: &Failure) -> Value {
     let mut object = json!({"event": "report", "verb": verb, "outcome": failure.exit.outcome()});
-    if matches!(verb, "copy" | "mirror") {
+    if matches!(verb, "copy" | "mirror" | "sync") {
         for count in ["copied", "updated", "deleted", "moved", "unchanged", "conflicts", "bytes", "requests"] {
             object[count] = 0.into();
         }

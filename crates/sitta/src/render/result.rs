@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use sitta_ops::{Outcome as Ended, Report};
-use sitta_tree::{Outcome as Settled, Problem, ProblemKind};
+use sitta_tree::{Conflict, Outcome as Settled, Printable, Problem, ProblemKind};
 
 use super::course::Course;
+use super::failure::Sides;
 use super::style::Style;
 use super::table::{Align, Table};
 use super::units;
@@ -24,7 +25,14 @@ pub fn same(files: u64) -> String {
 }
 
 /// The lines that end a run. A quiet one tells only what is not as it should be.
-pub fn lines(report: &Report, course: &Course, style: Style, quiet: bool, verbose: bool) -> Vec<String> {
+pub fn lines(
+    report: &Report,
+    course: &Course,
+    sides: &Sides,
+    style: Style,
+    quiet: bool,
+    verbose: bool,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let continued = " ".repeat(11);
     let summary = summary(report, course);
@@ -60,7 +68,7 @@ pub fn lines(report: &Report, course: &Course, style: Style, quiet: bool, verbos
         }
     }
     lines.extend(hinted.into_iter().map(|hint| format!("{} {hint}", style.accent("hint:"))));
-    lines.extend(conflicts(report, style));
+    lines.extend(conflicts(report, sides, style));
     lines
 }
 
@@ -100,10 +108,11 @@ fn summary(report: &Report, course: &Course) -> String {
 /// Deleting and overwriting always say where the old version is, or that it is gone.
 fn old_versions(report: &Report, course: &Course) -> impl Iterator<Item = String> {
     let displaced = report.deleted + course.overwritten;
-    let line = match (&report.trash, displaced) {
+    let trash: Vec<&str> = report.trash.iter().flatten().map(String::as_str).collect();
+    let line = match (trash.is_empty(), displaced) {
         (_, 0) => None,
-        (Some(trash), _) => Some(format!("old versions are in {trash}")),
-        (None, n) => Some(format!(
+        (false, _) => Some(format!("old versions are in {}", trash.join(" and "))),
+        (true, n) => Some(format!(
             "{} gone; --trash would keep them",
             units::counted(n, "old version is", "old versions are")
         )),
@@ -138,20 +147,50 @@ fn problems(problems: &[Problem], all: bool) -> Vec<String> {
     lines
 }
 
-fn conflicts(report: &Report, style: Style) -> Vec<String> {
-    let left: Vec<_> = report.conflicts.iter().filter(|c| c.outcome == Settled::Left).collect();
-    if left.is_empty() {
-        return Vec::new();
+/// What became of conflicts, and what is left for the user.
+fn conflicts(report: &Report, sides: &Sides, style: Style) -> Vec<String> {
+    let (left, settled): (Vec<_>, Vec<_>) =
+        report.conflicts.iter().partition(|conflict| conflict.outcome == Settled::Left);
+    let mut lines = Vec::new();
+    if !settled.is_empty() {
+        let files = units::counted(settled.len() as u64, "file was", "files were");
+        lines.push(format!("{}{files} changed on both sides", style.head("Conflicts")));
+        lines.extend(settled.iter().take(LISTED).map(|c| format!("  {}", conflict(c, sides, report.dry_run))));
+        if settled.iter().any(|conflict| matches!(conflict.outcome, Settled::KeptBoth(..))) {
+            lines.push(format!("{} `sitta conflicts A B` lists and settles them", style.accent("hint:")));
+        }
     }
-    let files = units::counted(left.len() as u64, "conflict is", "conflicts are");
-    let mut lines =
-        vec![format!("{}{files} left for you: both sides hold something different", style.head("Conflicts"))];
-    lines.extend(left.iter().map(|conflict| format!("  {}", conflict.path)));
-    lines.push(format!(
-        "{} neither side was touched; remove or rename one of the two, or use `sitta mirror`",
-        style.accent("hint:")
-    ));
+    if !left.is_empty() {
+        let files = units::counted(left.len() as u64, "conflict is", "conflicts are");
+        lines.push(format!("{}{files} left for you: both sides hold something different", style.head("Conflicts")));
+        lines.extend(left.iter().map(|conflict| format!("  {}", conflict.path)));
+        lines.push(format!(
+            "{} neither side was touched; `sitta conflicts resolve PATH --keep left|right|both` settles them",
+            style.accent("hint:")
+        ));
+    }
     lines
+}
+
+/// `report.odt   both are kept: that of ~/Documents is report.odt.conflict-1a2b3c4d`
+pub fn conflict(conflict: &Conflict, sides: &Sides, dry_run: bool) -> String {
+    let path = &conflict.path;
+    let (is, goes) = if dry_run { ("would be", "would go") } else { ("is", "went") };
+    match &conflict.outcome {
+        Settled::KeptBoth(side, copy) => {
+            format!("{path}   both are kept: that of {} {is} {}", sides.label(*side), Printable(copy.name()))
+        }
+        Settled::Won(side) => {
+            let (winner, loser) = (sides.label(*side), sides.label(side.other()));
+            match (conflict.left, conflict.right) {
+                (Some(_), Some(_)) => {
+                    format!("{path}   that of {winner} {is} kept, that of {loser} {goes} to the trash")
+                }
+                _ => format!("{path}   {winner} had deleted it; what {loser} had made of it {goes} to the trash"),
+            }
+        }
+        Settled::Left => format!("{path}   both sides changed it; left for you"),
+    }
 }
 
 /// Whether conflicts are left for the user.

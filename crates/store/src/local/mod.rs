@@ -17,6 +17,7 @@ mod stage;
 mod stream;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
+mod watch;
 mod xattrs;
 
 use std::ops::Range;
@@ -33,6 +34,7 @@ use sitta_tree::{Entry, Kind, Meta, Printable, RelPath, Tree};
 
 use crate::store::apply_in_turn;
 use crate::temps::TempNames;
+use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result,
     ScanOptions, Store, TEMP_PREFIX, Write, Written,
@@ -310,6 +312,13 @@ impl Store for LocalStore {
         let seen =
             self.blocking(|inner| Ok(inner.reopen_root().ok().map(|root| format!("{}:{}", root.dev, root.ino))));
         seen.await.ok().flatten()
+    }
+
+    async fn watch(&self) -> Result<Option<Watch>> {
+        let watching = self.blocking(|inner| {
+            watch::watch(&inner.path).map_err(|errno| inner.error(&RelPath::root(), errno)).map(Some)
+        });
+        watching.await
     }
 
     async fn sync(&self) -> Result<()> {

@@ -113,6 +113,11 @@ impl MemoryStore {
         state.set(path, Shape::File(bytes.into()), &meta);
     }
 
+    /// Gives the file there other bytes as somebody else would who writes into it: it stays the same file.
+    pub fn edit(&self, path: &RelPath, bytes: impl Into<Bytes>) {
+        self.state().edit(path, bytes.into());
+    }
+
     /// Takes away what stands there, with all it holds, as somebody else would.
     pub fn take(&self, path: &RelPath) {
         self.state().take_all(path);
@@ -178,10 +183,10 @@ impl MemoryStore {
         }
     }
 
-    /// All bytes of a source, from the version that was meant.
-    async fn fetch(&self, source: &Source, path: &RelPath, flow: &Flow) -> Result<Bytes> {
+    /// All bytes of a source, from the version that was meant, and the metadata that came with them.
+    async fn fetch(&self, source: &Source, path: &RelPath, flow: &Flow) -> Result<(Bytes, Option<Meta>)> {
         let mut bytes = BytesMut::new();
-        let mut stream = source.open(0).await?.bytes;
+        let Fetched { bytes: mut stream, meta, .. } = source.open(0).await?;
         while let Some(piece) = stream.next().await {
             if flow.is_cancelled() {
                 return Err(self.error(ErrorKind::Cancelled, path, "cancelled"));
@@ -190,7 +195,7 @@ impl MemoryStore {
             flow.add_bytes(piece.len() as u64);
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes.freeze())
+        Ok((bytes.freeze(), meta))
     }
 }
 
@@ -280,14 +285,15 @@ impl Store for MemoryStore {
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
-        let Write { path, what, meta, expect, displaced, .. } = write;
+        let Write { path, what, mut meta, expect, displaced, .. } = write;
         if flow.is_cancelled() {
             return Err(self.error(ErrorKind::Cancelled, &path, "cancelled"));
         }
         let mut content = None;
         let shape = match &what {
             What::File(source) => {
-                let bytes = self.fetch(source, &path, flow).await?;
+                let (bytes, told) = self.fetch(source, &path, flow).await?;
+                meta = told.map_or(meta, |told| meta.or(&told));
                 content = Some(ContentHash(*blake3::hash(&bytes).as_bytes()));
                 Shape::File(bytes)
             }

@@ -67,6 +67,12 @@ impl State {
         }
     }
 
+    /// The path with the directories above it spelled as they are.
+    fn spelled(&self, path: &RelPath) -> RelPath {
+        let above = path.parent().and_then(|dir| self.node(&dir)).map(|dir| dir.path.clone());
+        above.and_then(|dir| dir.join(path.name()).ok()).unwrap_or_else(|| path.clone())
+    }
+
     fn node(&self, path: &RelPath) -> Option<&Node> {
         self.nodes.get(&self.key(path))
     }
@@ -142,11 +148,9 @@ impl State {
     /// The metadata that is kept of `meta`.
     fn kept(&mut self, meta: &Meta, old: Meta) -> Meta {
         let traits = self.traits;
-        let mtime = if traits.mtime_precision == 0 || meta.mtime == Time::default() {
-            self.tick()
-        } else {
-            self.rounded(meta.mtime)
-        };
+        let told = traits.mtime_precision > 0 && meta.mtime != Time::default();
+        let now = if told { meta.mtime } else { self.tick() };
+        let mtime = self.rounded(now);
         let (uid, gid) = if traits.owners { (meta.uid, meta.gid) } else { (0, 0) };
         let mode = match (traits.modes, meta.mode) {
             (false, _) => 0,
@@ -176,15 +180,28 @@ impl State {
             meta.mode = default;
         }
         let (id, change) = (self.serial(), self.serial());
-        self.nodes.insert(self.key(path), Node { path: path.clone(), shape, meta, id, change });
+        self.nodes.insert(self.key(path), Node { path: self.spelled(path), shape, meta, id, change });
     }
 
-    /// Makes the directories above `path`.
+    /// Writes into the file at `path`, if there is one.
+    pub fn edit(&mut self, path: &RelPath, bytes: Bytes) {
+        let now = self.tick();
+        let (mtime, change, key) = (self.rounded(now), self.serial(), self.key(path));
+        if let Some(node) = self.nodes.get_mut(&key).filter(|node| matches!(node.shape, Shape::File(_))) {
+            (node.shape, node.change) = (Shape::File(bytes), change);
+            node.meta.mtime = mtime;
+        }
+    }
+
+    /// Makes the directories above `path`, down to where something else is in the way.
     pub fn make_dirs(&mut self, path: &RelPath) {
         if let Some(above) = path.parent()
             && self.node(&above).is_none()
         {
             self.make_dirs(&above);
+            if self.parent_dir(&above).is_err() {
+                return;
+            }
             self.set(&above, Shape::Dir, &Meta { mode: 0o755, ..Meta::default() });
         }
     }
@@ -192,6 +209,22 @@ impl State {
     pub fn take_all(&mut self, path: &RelPath) {
         let key = self.key(path);
         self.nodes.retain(|at, _| !at.is_within(&key));
+        self.prune(path);
+    }
+
+    /// Where directories are only implied, those above `path` go with the last thing in them.
+    fn prune(&mut self, path: &RelPath) {
+        let mut above = path.parent().filter(|_| !self.traits.dirs);
+        while let Some(dir) = above.filter(|dir| !dir.is_root()) {
+            let key = self.key(&dir);
+            if self.below(&key).next().is_some() {
+                return;
+            }
+            if self.nodes.get(&key).is_some_and(|node| matches!(node.shape, Shape::Dir)) {
+                self.nodes.remove(&key);
+            }
+            above = dir.parent();
+        }
     }
 
     /// What stands at `path` may make way.
@@ -218,7 +251,7 @@ impl State {
             None => {
                 self.make_dirs(trash);
                 let node = self.nodes.remove(&key).expect("it stands there");
-                self.nodes.insert(self.key(trash), Node { path: trash.clone(), ..node });
+                self.nodes.insert(self.key(trash), Node { path: self.spelled(trash), ..node });
             }
         }
         Ok(())
@@ -253,19 +286,23 @@ impl State {
 
     pub fn remove(&mut self, path: &RelPath, expect: &Precondition, displaced: &Displaced) -> Result<(), Refused> {
         self.expected(path, expect)?;
-        match self.may_displace(path, expect)? {
-            Some(old) => self.displace(path, &old, displaced),
-            None => Ok(()),
+        if let Some(old) = self.may_displace(path, expect)? {
+            self.displace(path, &old, displaced)?;
+            self.prune(path);
         }
+        Ok(())
     }
 
     pub fn rename(&mut self, from: &RelPath, to: &RelPath, expect: &Precondition) -> Result<Entry, Refused> {
         let old = self.expected(from, expect)?;
+        if !self.traits.dirs {
+            self.make_dirs(to);
+        }
         self.parent_dir(to)?;
         if self.node(to).is_some() && (to == from || self.key(to) != self.key(from)) {
             return Err((ErrorKind::Changed, "something stands there already"));
         }
-        let (from, moved) = (self.key(from), to.clone());
+        let (old_path, from, moved) = (from.clone(), self.key(from), self.spelled(to));
         if self.key(to) != from && self.key(to).is_within(&from) {
             return Err((ErrorKind::Unsupported, "into itself"));
         }
@@ -281,6 +318,7 @@ impl State {
         self.nodes.get_mut(&key).expect("just moved").change = change;
         let now = self.entry(to).expect("just moved");
         debug_assert!(same_bytes(&now, &old.fingerprint()));
+        self.prune(&old_path);
         Ok(now)
     }
 

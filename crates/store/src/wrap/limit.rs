@@ -10,6 +10,7 @@ use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 use tokio::time::Instant;
 
 use crate::local::LocalStore;
+use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store,
     What, Write, Written,
@@ -166,6 +167,10 @@ impl Store for Limited {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    async fn watch(&self) -> Result<Option<Watch>> {
+        self.inner.watch().await
     }
 
     fn requests(&self) -> u64 {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::local::LocalStore;
+use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions, Store,
     Write, Written,
@@ -90,6 +91,10 @@ impl Store for ReadOnly {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    async fn watch(&self) -> Result<Option<Watch>> {
+        self.inner.watch().await
     }
 
     fn requests(&self) -> u64 {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::local::LocalStore;
+use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
     Written,
@@ -167,6 +168,10 @@ impl Store for Recorded {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    async fn watch(&self) -> Result<Option<Watch>> {
+        self.inner.watch().await
     }
 
     fn requests(&self) -> u64 {

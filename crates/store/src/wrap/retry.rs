@@ -12,6 +12,7 @@ use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use super::aftermath;
 use crate::local::LocalStore;
+use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions,
     Store, Write, Written,
@@ -231,6 +232,10 @@ impl Store for Retried {
 
     async fn root_identity(&self) -> Option<String> {
         self.inner.root_identity().await
+    }
+
+    async fn watch(&self) -> Result<Option<Watch>> {
+        self.inner.watch().await
     }
 
     fn requests(&self) -> u64 {

@@ -19,6 +19,20 @@ enum Verdict {
 /// The longest name that every common file system takes.
 const LONGEST_NAME: usize = 255;
 
+/// What stands between a name and the hash in the name of its conflict copy.
+const MARK: &str = ".conflict-";
+
+/// The name whose conflict copy this is called: `name` for `name.conflict-1a2b3c4d`, with or without a number behind it. A
+/// name that was too long for the mark is cut.
+pub fn conflict_copy_of(name: &[u8]) -> Option<&[u8]> {
+    let at = (0..name.len()).rev().find(|at| name[*at..].starts_with(MARK.as_bytes())).filter(|at| *at > 0)?;
+    let (hash, number) = name[at + MARK.len()..].split_at_checked(8)?;
+    let is_hash = hash.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_number = number.is_empty()
+        || number.strip_prefix(b"-").is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit));
+    (is_hash && is_number).then(|| &name[..at])
+}
+
 impl Planner<'_> {
     /// Whether a conflict was left to the user here and neither version has changed since.
     pub fn still_left_to_user(&self, t: Triple, pair: &Pair) -> bool {
@@ -143,7 +157,7 @@ impl Planner<'_> {
     /// `name.conflict-<hash8>`, with a number behind it if that name is taken on either side.
     fn conflict_name(&self, loser: Side, node: NodeId, pair: &Pair) -> Vec<u8> {
         let tree = self.tree(loser);
-        let mut mark = String::from(".conflict-");
+        let mut mark = String::from(MARK);
         match self.known_content(loser, node, None) {
             Some(hash) => hash.0[..4].iter().for_each(|byte| {
                 let _ = write!(mark, "{byte:02x}");
@@ -187,6 +201,28 @@ impl Planner<'_> {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         (hash ^ hash >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::conflict_copy_of;
+
+    #[test]
+    fn conflict_copies_are_known_by_their_names() {
+        assert_eq!(conflict_copy_of(b"a.odt.conflict-1a2b3c4d"), Some(&b"a.odt"[..]));
+        assert_eq!(conflict_copy_of(b"a.conflict-00000000-12"), Some(&b"a"[..]));
+        assert_eq!(conflict_copy_of(b"a.conflict-00000000.conflict-1a2b3c4d"), Some(&b"a.conflict-00000000"[..]));
+        for other in [
+            "a",
+            ".conflict-1a2b3c4d",
+            "a.conflict-1a2b3c4",
+            "a.conflict-1A2B3C4D",
+            "a.conflict-1a2b3c4d-",
+            "a.conflict-1a2b3c4dx",
+        ] {
+            assert_eq!(conflict_copy_of(other.as_bytes()), None, "{other}");
+        }
     }
 }
 

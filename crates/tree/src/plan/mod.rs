@@ -15,6 +15,7 @@ mod schedule;
 mod two_way;
 mod walk;
 
+pub use conflict::conflict_copy_of;
 pub use fields::MetaFields;
 pub use walk::{STACK, plan};
 

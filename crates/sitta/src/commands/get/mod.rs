@@ -15,7 +15,7 @@ use sitta_store::{Flow, Location, Store};
 use sitta_tree::{ContentHash, Entry, Existing, Kind, Policy, Printable, RelPath};
 
 use super::{block_on, moving};
-use crate::args::{GetArgs, MovingArgs, RuleArgs, Transport};
+use crate::args::{GetArgs, MovingArgs, OneWayArgs, RuleArgs, Transport};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::{Named, Opened, open_entry};
@@ -88,11 +88,8 @@ pub fn file(context: &Context, args: &GetArgs) -> Outcome<Option<Exit>> {
 pub fn folder(context: &Context, args: GetArgs) -> Outcome {
     let existing = existing(&args);
     let moving = MovingArgs {
-        source: args.location,
-        destination: args.destination.unwrap_or_else(|| ".".into()),
         dry_run: false,
         checksum: false,
-        hard_links: false,
         xattrs: false,
         rules: RuleArgs::default(),
         verify: true,
@@ -102,7 +99,9 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
         transfers: None,
         limit_rate: None,
     };
-    moving::run(context, moving, "copy", Policy::Copy { existing })
+    let destination = args.destination.unwrap_or_else(|| ".".into());
+    let way = OneWayArgs { source: args.location, destination, moving, hard_links: false };
+    moving::run(context, way, "copy", Policy::Copy { existing })
 }
 
 fn existing(args: &GetArgs) -> Existing {

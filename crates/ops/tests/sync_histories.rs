@@ -1,0 +1,131 @@
+//! Random histories of two-way sync through the real executor and the real state: users edit both sides, also between
+//! any two calls; calls fail, replies get lost, runs are stopped or die, a side does not answer or comes back from an
+//! older copy, the state is lost. Every content is written once, so that it is known who got rid of it: nothing may be
+//! lost, and once everybody keeps still both sides become the same.
+//!
+//! Environment, for more than a check in passing:
+//! - `SITTA_HISTORIES`: how many histories for each test.
+//! - `SITTA_SEED`: the first seed (default 1). A failure prints its own seed; with it here and `SITTA_HISTORIES=1`
+//!   that one history runs alone.
+//! - `SITTA_TRACE=1`: tells all that happens; for a single history.
+
+mod histories;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use histories::folder::Folder;
+use histories::hands::Hands;
+use histories::history::Opener;
+use histories::objects::Objects;
+use histories::random::Random;
+use histories::world::World;
+use histories::{Ground, on_conflict, play};
+use sitta_store::local::LocalStore;
+use sitta_store::memory::MemoryStore;
+use sitta_store::{Capabilities, Store};
+use sitta_tree::{SideTraits, Time};
+
+/// Names that meet: case, normalisation, and plain ones.
+const NAMES: [&str; 5] = ["a", "b", "A", "\u{e9}", "e\u{301}"];
+
+/// A place for one history: in memory where there is one.
+#[expect(clippy::disallowed_methods, reason = "a test may put its files where it likes")]
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir_in(std::env::temp_dir())).unwrap()
+}
+
+fn some_names(random: &mut Random, of: &[&'static str]) -> Vec<&'static str> {
+    of[..2 + random.below(of.len() - 1)].to_vec()
+}
+
+/// Stores of random kinds: good disks, object stores, and between them.
+fn in_memory(random: &mut Random, name: &str) -> MemoryStore {
+    let mut capabilities = MemoryStore::CAPABILITIES;
+    let traits = capabilities.traits;
+    if random.percent(20) {
+        let traits = SideTraits { owners: false, symlinks: false, dirs: false, stable_ids: false, ..traits };
+        capabilities = Capabilities { traits, lists_meta: false, ..capabilities };
+    } else {
+        capabilities.traits = SideTraits {
+            stable_ids: random.percent(70),
+            folds_names: random.percent(15),
+            modes: random.percent(85),
+            mtime_precision: *random.pick(&[1, 1, 1, 100, 1_000_000_000, 0]),
+            symlinks: random.percent(85),
+            ..traits
+        };
+    }
+    MemoryStore::with(name, capabilities)
+}
+
+fn memory_ground(seed: u64) -> Ground {
+    let mut random = Random::new(!seed);
+    let stores = [in_memory(&mut random, "memory:left"), in_memory(&mut random, "memory:right")];
+    // Both clocks tick each microsecond: they never tell the same time.
+    stores[1].set_clock(Time::new(1_700_000_000, 500));
+    let folds = stores.iter().any(|store| store.capabilities().traits.folds_names);
+    // The store in memory folds plain letters only.
+    let names = some_names(&mut random, if folds { &NAMES[..3] } else { &NAMES });
+    let traits = stores.each_ref().map(|store| store.capabilities().traits);
+    let hands = stores.each_ref().map(|store| Box::new(Objects::memory(store)) as Box<dyn Hands>);
+    let open = stores.map(|store| -> Opener {
+        Box::new(move || {
+            let store: Arc<dyn Store> = Arc::new(store.clone());
+            Box::pin(async { store })
+        })
+    });
+    let dir = dir();
+    Ground {
+        world: World::new(hands, traits, names, on_conflict(seed)),
+        open,
+        state: dir.path().join("state"),
+        dir,
+    }
+}
+
+fn folder_opener(path: &Path) -> Opener {
+    let path = path.to_owned();
+    Box::new(move || {
+        let store: Arc<dyn Store> = Arc::new(LocalStore::open(&path).unwrap());
+        Box::pin(async { store })
+    })
+}
+
+fn folders_ground(seed: u64) -> Ground {
+    let mut random = Random::new(!seed);
+    let dir = dir();
+    let roots = ["left", "right"].map(|name| dir.path().join(name));
+    let aside = ["aside-left", "aside-right"].map(|name| dir.path().join(name));
+    let [l, r] = &roots;
+    let [al, ar] = aside;
+    let hands: [Box<dyn Hands>; 2] =
+        [Box::new(Folder::new(l.clone(), al, None)), Box::new(Folder::new(r.clone(), ar, None))];
+    let traits = roots.each_ref().map(|root| LocalStore::open(root).unwrap().capabilities().traits);
+    let names = some_names(&mut random, &NAMES);
+    let open = roots.each_ref().map(|root| folder_opener(root));
+    Ground {
+        world: World::new(hands, traits, names, on_conflict(seed)),
+        open,
+        state: dir.path().join("state"),
+        dir,
+    }
+}
+
+#[test]
+fn stores_in_memory_lose_nothing() {
+    histories::histories(1500, &[], memory_ground);
+}
+
+#[test]
+fn folders_lose_nothing() {
+    histories::histories(300, &[], folders_ground);
+}
+
+/// A store that does not look at what stands at a path must be found out.
+#[test]
+fn notices_a_missing_precondition() {
+    let found = (1..3000)
+        .find(|seed| play(*seed, memory_ground(*seed), true).is_err_and(|error| error.contains("content")));
+    assert!(found.is_some(), "a store without preconditions went unnoticed");
+}
