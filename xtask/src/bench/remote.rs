@@ -89,6 +89,9 @@ impl Place {
             ("RCLONE_CONFIG_SFTP_USER", &user),
             ("RCLONE_CONFIG_SFTP_KEY_FILE", &key),
             ("RCLONE_CONFIG_SFTP_KNOWN_HOSTS_FILE", &known),
+            // Otherwise it starts a shell on the server for each file, to ask for its hash.
+            ("RCLONE_CONFIG_SFTP_SHELL_TYPE", "none"),
+            ("RCLONE_CONFIG_SFTP_DISABLE_HASHCHECK", "true"),
         ];
         Ok(Self::new("SFTP", "sftp:", &format!("sftp:{files}/"), &variables, server))
     }
