@@ -3,7 +3,7 @@
 mod support;
 
 use sitta_tree::guard::{Allowance, DeleteLimit, hold_deletes};
-use sitta_tree::{Existing, Expect, OnConflict, Policy, Tree};
+use sitta_tree::{Existing, Expect, OnConflict, Policy};
 use support::case::{Case, case, shown, unhashed};
 
 const COPY: Policy = Policy::Copy { existing: Existing::Replace };
