@@ -157,7 +157,8 @@ fn a_conflict_that_was_left_is_listed_and_settled() {
         assert_eq!((&conflict.copy, get(&pair.src(), "a").as_deref()), (&None, Some("left's")));
         assert_eq!(pair.run().conflicts[0].outcome, Settled::Left, "it stays one");
         let state = State::open(&pair.state_dir()).unwrap();
-        let settling = settle(pair.stores(), &conflict, keep, &pair.options, &state, &(), &Arc::default());
+        let flow = Arc::default();
+        let settling = settle(pair.stores(), &conflict, keep, &pair.options, &state, &(), &flow);
         let report = pair.block_on(settling).unwrap();
         assert_eq!(report.problems, []);
         assert_eq!(listing(&pair.src()), listing(&pair.dst()));
