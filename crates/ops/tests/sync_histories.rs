@@ -115,13 +115,13 @@ fn folders_ground(seed: u64) -> Ground {
 
 #[test]
 fn stores_in_memory_lose_nothing() {
-    histories::histories(1500, &[], memory_ground);
+    histories::histories(400, &[], memory_ground);
 }
 
 #[test]
 fn object_stores_lose_nothing() {
     let bucket = Bucket::new(S3Server::moto());
-    histories::histories(12, &[], |seed| {
+    histories::histories(6, &[], |seed| {
         let dir = dir();
         let (left, right) = (folder(dir.path(), "folder"), bucket.place(&format!("h{seed}")));
         between(seed, dir, left, right, &NAMES)
@@ -132,7 +132,7 @@ fn object_stores_lose_nothing() {
 fn object_stores_without_conditions_lose_nothing() {
     let buckets = dir();
     let bucket = Bucket::new(S3Server::rclone(buckets.path()));
-    histories::histories(12, &[], |seed| {
+    histories::histories(10, &[], |seed| {
         let dir = dir();
         let (left, right) = (bucket.place(&format!("h{seed}")), folder(dir.path(), "folder"));
         // rclone finds a file under another normalisation of its name too, and loses its way where a file is to come to
@@ -146,7 +146,7 @@ fn object_stores_without_conditions_lose_nothing() {
 #[test]
 fn shares_lose_nothing() {
     let share = Share::new();
-    histories::histories(12, &[], |seed| {
+    histories::histories(16, &[], |seed| {
         let dir = dir();
         let (left, right) = (folder(dir.path(), "folder"), share.place(&format!("h{seed}")));
         between(seed, dir, left, right, &NAMES)
@@ -156,7 +156,7 @@ fn shares_lose_nothing() {
 #[test]
 fn a_share_and_an_object_store_lose_nothing() {
     let (share, bucket) = (Share::new(), Bucket::new(S3Server::moto()));
-    histories::histories(6, &[], |seed| {
+    histories::histories(4, &[], |seed| {
         let name = format!("h{seed}");
         between(seed, dir(), share.place(&name), bucket.place(&name), &NAMES)
     });
@@ -164,7 +164,7 @@ fn a_share_and_an_object_store_lose_nothing() {
 
 #[test]
 fn folders_lose_nothing() {
-    histories::histories(300, &[], folders_ground);
+    histories::histories(150, &[], folders_ground);
 }
 
 /// A store that does not look at what stands at a path must be found out.
