@@ -234,7 +234,7 @@ fn a_second_way_between_two_folders_is_refused() {
     let third = tempfile::tempdir().unwrap();
     let third: Arc<dyn Store> = Arc::new(LocalStore::open(third.path()).unwrap());
     let [left, right] = pair.stores();
-    check_hub(&left, &[right.clone()], &state).unwrap();
+    check_hub(&left, std::slice::from_ref(&right), &state).unwrap();
     check_hub(&left, &[right.clone(), third.clone()], &state).unwrap();
     check_hub(&third, std::slice::from_ref(&left), &state).unwrap();
     match check_hub(&third, &[left.clone(), right.clone()], &state) {
