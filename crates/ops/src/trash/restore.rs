@@ -178,7 +178,7 @@ impl Restore<'_> {
         let made: Vec<Change> = missing.iter().map(|dir| Change::Write(self.write(dir, What::Dir))).collect();
         let mut failed: Vec<&RelPath> = Vec::new();
         for (dir, result) in missing.iter().zip(self.trash.carry_out_in_order(made).await) {
-            // Where somebody else made one meanwhile, what goes into it will tell.
+            // Where somebody else made one, what goes into it will tell.
             if let Err(error) = result
                 && error.kind != ErrorKind::Changed
                 && !failed.iter().any(|above| dir.is_within(above))

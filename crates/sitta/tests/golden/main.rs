@@ -9,6 +9,7 @@ mod looking;
 mod moving;
 mod stores;
 mod sync;
+mod trash;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
