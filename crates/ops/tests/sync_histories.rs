@@ -113,9 +113,11 @@ fn folders_ground(seed: u64) -> Ground {
     between(seed, dir, left, right, &NAMES)
 }
 
+/// 10, 14: times that a listing had not told were taken for what recognises a version, so that nothing could be done to
+/// such files any more.
 #[test]
 fn stores_in_memory_lose_nothing() {
-    histories::histories(400, &[], memory_ground);
+    histories::histories(400, &[10, 14], memory_ground);
 }
 
 #[test]
@@ -153,10 +155,11 @@ fn shares_lose_nothing() {
     });
 }
 
+/// 4: a directory that is only implied was to be renamed to the other side's spelling.
 #[test]
 fn a_share_and_an_object_store_lose_nothing() {
     let (share, bucket) = (Share::new(), Bucket::new(S3Server::moto()));
-    histories::histories(4, &[], |seed| {
+    histories::histories(4, &[4], |seed| {
         let name = format!("h{seed}");
         between(seed, dir(), share.place(&name), bucket.place(&name), &NAMES)
     });
