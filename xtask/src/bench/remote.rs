@@ -26,6 +26,7 @@ struct Place {
 
 impl Place {
     fn s3(bench: &Bench) -> Result<Self> {
+        servers(&["rclone"])?;
         let buckets = bench.dir.join("buckets");
         std::fs::create_dir_all(&buckets)?;
         let server = s3::S3Server::rclone(&buckets);
@@ -51,7 +52,10 @@ impl Place {
     }
 
     fn smb(bench: &Bench) -> Result<Self> {
-        let server = samba::Samba::start();
+        servers(&["smbd", "smbpasswd", "useradd"])?;
+        // On the disk that is measured.
+        let options = samba::Options { folder: Some(bench.dir.join("share")), ..Default::default() };
+        let server = samba::Samba::with(&options);
         let (user, port) = (samba::USER, server.port().to_string());
         bench.configure(&format!(
             "[store.smb]\nurl = \"{}\"\nuser = \"{user}\"\npassword = {{ env = \"BENCH_PASSWORD\" }}\n",
@@ -70,19 +74,24 @@ impl Place {
     }
 
     fn sftp(bench: &Bench) -> Result<Self> {
-        let server = sshd::Sshd::start();
+        servers(&["sshd", "ssh-keygen"])?;
+        let (server, files, user) = (sshd::Sshd::start(), bench.dir.join("sftp"), sshd::this_user());
+        std::fs::create_dir_all(&files)?;
         let (port, key) = (server.port().to_string(), server.identity().display().to_string());
-        let (known, files) = (server.known_hosts().display().to_string(), server.files().display().to_string());
+        let (known, files) = (server.known_hosts().display().to_string(), files.display().to_string());
         bench.configure(&format!(
-            "[store.sftp]\nurl = \"sftp://root@127.0.0.1:{port}{files}\"\nidentity = \"{key}\"\nknown_hosts = \"{known}\"\n"
+            "[store.sftp]\nurl = \"sftp://{user}@127.0.0.1:{port}{files}\"\nidentity = \"{key}\"\nknown_hosts = \"{known}\"\n"
         ))?;
         let variables = [
             ("RCLONE_CONFIG_SFTP_TYPE", "sftp"),
             ("RCLONE_CONFIG_SFTP_HOST", "127.0.0.1"),
             ("RCLONE_CONFIG_SFTP_PORT", &port),
-            ("RCLONE_CONFIG_SFTP_USER", "root"),
+            ("RCLONE_CONFIG_SFTP_USER", &user),
             ("RCLONE_CONFIG_SFTP_KEY_FILE", &key),
             ("RCLONE_CONFIG_SFTP_KNOWN_HOSTS_FILE", &known),
+            // Otherwise it starts a shell on the server for each file, to ask for its hash.
+            ("RCLONE_CONFIG_SFTP_SHELL_TYPE", "none"),
+            ("RCLONE_CONFIG_SFTP_DISABLE_HASHCHECK", "true"),
         ];
         Ok(Self::new("SFTP", "sftp:", &format!("sftp:{files}/"), &variables, server))
     }
@@ -133,9 +142,19 @@ fn program_is(command: &Command, name: &str) -> bool {
     Path::new(command.get_program()).file_name().is_some_and(|file| file == name)
 }
 
-/// rclone wants passwords in a form of its own.
+/// Says what is missing of what starts a server.
+fn servers(programs: &[&str]) -> Result {
+    let missing: Vec<_> = programs.iter().filter(|name| sitta_testbed::find(name).is_none()).copied().collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{} missing: --install brings the servers", missing.join(", ")).into()),
+    }
+}
+
+/// rclone, if it is here, wants passwords in a form of its own.
 fn rclone_hides(password: &str) -> Result<String> {
-    let output = Command::new(sitta_testbed::need("rclone")).args(["obscure", password]).output()?;
+    let Some(rclone) = sitta_testbed::find("rclone") else { return Ok(String::new()) };
+    let output = Command::new(rclone).args(["obscure", password]).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 

@@ -13,7 +13,7 @@ pub struct LsArgs {
     /// What to list; several folders are merged into one listing [default: .]
     #[arg(value_name = "LOCATION")]
     pub locations: Vec<OsString>,
-    /// Show sizes, times and, of several folders, which ones hold it
+    /// Show sizes and times; of several folders they are always shown, and which ones hold it
     #[arg(long, short, help_heading = "What is shown")]
     pub long: bool,
     /// List the folders inside too

@@ -34,7 +34,7 @@ pub fn run(context: &Context, args: &LsArgs) -> Outcome {
     let mut out = context.out();
     if context.json {
         print_json(&mut out, &found, &rows)?;
-    } else if args.long {
+    } else if args.long || texts.len() > 1 {
         print_long(context, &mut out, &found, &rows)?;
     } else {
         for row in &rows {

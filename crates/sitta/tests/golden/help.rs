@@ -6,6 +6,9 @@ fn every_verb_explains_itself() {
     for verb in [
         "copy",
         "mirror",
+        "sync",
+        "conflicts",
+        "conflicts resolve",
         "trash",
         "trash list",
         "trash restore",

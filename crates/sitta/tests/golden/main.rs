@@ -8,6 +8,7 @@ mod json;
 mod looking;
 mod moving;
 mod stores;
+mod sync;
 mod trash;
 
 use std::fs::{self, File};

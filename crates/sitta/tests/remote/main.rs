@@ -4,6 +4,7 @@
 mod support;
 
 mod between;
+mod both;
 mod cut;
 mod place;
 mod refused;

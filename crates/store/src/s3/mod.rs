@@ -78,6 +78,7 @@ struct S3Store {
     configured: Option<bool>,
     memory: Arc<Semaphore>,
     lanes: Lanes,
+    in_flight: usize,
 }
 
 impl fmt::Debug for S3Store {
@@ -105,6 +106,7 @@ impl S3Store {
         let server = server(remote, &access.s3, &location)?;
         let client = Client::new(&location, web, server, credential(remote, access, &location)?)?;
         let configured = access.s3.conditional_writes;
+        let in_flight = access.transfers.unwrap_or(CONCURRENCY).max(1);
         Ok(Self {
             client: Arc::new(client),
             prefix,
@@ -112,7 +114,8 @@ impl S3Store {
             conditions: Conditions::new(configured),
             configured,
             memory: Arc::new(Semaphore::new(MEMORY)),
-            lanes: Lanes::new(CONCURRENCY),
+            lanes: Lanes::new(in_flight),
+            in_flight,
         })
     }
 
@@ -204,7 +207,7 @@ impl Store for S3Store {
             writable: true,
             lists_meta: false,
             verifies: true,
-            concurrency: CONCURRENCY,
+            concurrency: self.in_flight,
             batch: 256,
             batches: 2,
         }

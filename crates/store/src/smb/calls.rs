@@ -87,9 +87,14 @@ fn set(file: FileId, class: u8, buffer: Vec<u8>) -> Call {
 
 /// Sets the time of modification; what is 0 stays as it is.
 pub(super) fn set_mtime(ticks: u64) -> Call {
+    set_mtime_of(THIS, ticks)
+}
+
+/// The same of an open file.
+pub(super) fn set_mtime_of(file: FileId, ticks: u64) -> Call {
     let mut basic = [0; 40];
     basic[16..24].copy_from_slice(&ticks.to_le_bytes());
-    set(THIS, BASIC, basic.to_vec())
+    set(file, BASIC, basic.to_vec())
 }
 
 /// Renames an open file. The new path counts from the share, on DFS too.

@@ -13,8 +13,10 @@ use smb2::transport::ConnectOptions;
 use smb2::types::status::NtStatus;
 use smb2::types::{Command, CreditCharge, FileId, SessionId};
 use smb2::{Frame, Tree};
+use tokio::sync::Semaphore;
 
 use super::failure::ends_connection;
+use super::upload::room;
 use super::wire::Wire;
 
 pub(super) type Answer<T> = Result<T, smb2::Error>;
@@ -36,6 +38,8 @@ pub(super) struct Target {
 pub(super) struct Link {
     pub connection: Connection,
     pub tree: Arc<Tree>,
+    /// How much may be on its way to the server.
+    pub room: Arc<Semaphore>,
     /// What stands before each path on a DFS share; empty otherwise.
     prefix: String,
     timeout: Duration,
@@ -75,7 +79,7 @@ impl Target {
             encrypt(&mut connection, session)?;
         }
         let prefix = if tree.is_dfs { format!("{}\\{}\\", self.host, self.share) } else { String::new() };
-        Ok(Link { connection, tree: Arc::new(tree), prefix, timeout: self.timeout })
+        Ok(Link { connection, tree: Arc::new(tree), room: room(), prefix, timeout: self.timeout })
     }
 }
 

@@ -13,6 +13,7 @@ mod names;
 mod pool;
 mod protocol;
 mod transfer;
+mod upload;
 mod wire;
 
 use std::sync::Arc;
@@ -47,6 +48,6 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
         domain: domain.to_owned(),
         timeout: access.web.timeout,
     };
-    let protocol = SmbProtocol::open(Pool::new(target, &location), root).await?;
+    let protocol = SmbProtocol::open(Pool::new(target, &location), root, access.transfers).await?;
     Ok(Arc::new(RemoteStore::new(protocol)))
 }

@@ -16,6 +16,7 @@ use super::link::Answer;
 use super::names::{self, Refusal};
 use super::pool::{Lease, Pool};
 use super::transfer::{self, Placed, Reading, Wanted};
+use super::upload;
 use crate::remote::Protocol;
 use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result};
 
@@ -31,12 +32,14 @@ pub(super) struct SmbProtocol {
     /// The folder, below the share.
     root: RelPath,
     volume: Volume,
+    in_flight: usize,
 }
 
 impl SmbProtocol {
     /// Logs in, and looks what there is.
-    pub async fn open(pool: Arc<Pool>, root: RelPath) -> Result<Self> {
-        let protocol = Self { pool, root, volume: Volume::default() };
+    pub async fn open(pool: Arc<Pool>, root: RelPath, transfers: Option<usize>) -> Result<Self> {
+        let in_flight = transfers.unwrap_or(CONCURRENCY).max(1);
+        let protocol = Self { pool, root, volume: Volume::default(), in_flight };
         protocol.wire(&RelPath::root())?;
         // A share that does not let its root be looked at can still be used.
         let volume = protocol.ask(&RelPath::root(), async |link: Lease| link.volume().await).await;
@@ -186,7 +189,7 @@ impl Protocol for SmbProtocol {
             writable: true,
             lists_meta: true,
             verifies: false,
-            concurrency: CONCURRENCY,
+            concurrency: self.in_flight,
             batch: BATCH,
             batches: 2,
         }
@@ -224,23 +227,30 @@ impl Protocol for SmbProtocol {
     async fn create(&self, path: &RelPath, mut bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
         let mtime = self.told_ticks(path, meta)?;
         let wire = self.new_wire(path)?;
-        let link = self.lease(path).await?;
-        let failed = |error: smb2::Error| self.failed(path, &error);
-        // Whoever drops the writer closes the file: nothing is left open on any way out of here.
-        let mut writer = link.create_large(&wire).await.map_err(failed)?;
+        let mut upload = self.ask(path, move |link| upload::begin(link, wire)).await?;
         let mut taken = 0;
-        while let Some(piece) = bytes.next().await {
-            let piece = piece?;
-            taken += piece.len() as u64;
-            link.patiently(writer.write_chunk(&piece)).await.map_err(failed)?;
-        }
-        if taken != size {
-            return Err(self.error(ErrorKind::Changed, path, "another number of bytes came than was announced"));
-        }
-        match link.finish(writer, mtime).await.map_err(failed)? {
-            written if written == size => Ok(()),
-            _ => {
-                Err(self.error(ErrorKind::Other, path, "the server took another number of bytes than it was given"))
+        let gone_wrong = loop {
+            match bytes.next().await {
+                Some(Ok(piece)) => {
+                    taken += piece.len() as u64;
+                    if !upload.push(&piece).await {
+                        break None;
+                    }
+                }
+                Some(Err(error)) => break Some(error),
+                None if taken == size => break None,
+                None => {
+                    let what = "another number of bytes came than was announced";
+                    break Some(self.error(ErrorKind::Changed, path, what));
+                }
+            }
+        };
+        match gone_wrong {
+            None => upload.finish(mtime).await.map_err(|error| self.failed(path, &error)),
+            Some(error) => {
+                // The caller is about to remove it.
+                upload.abandon().await;
+                Err(error)
             }
         }
     }

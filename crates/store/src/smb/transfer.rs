@@ -1,4 +1,4 @@
-//! Bytes of files, to and from the server.
+//! Bytes of files from the server, and of small ones to it.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use sitta_tree::Fingerprint;
 use smb2::msg::flush::FlushRequest;
 use smb2::msg::query_info::QueryInfoResponse;
 use smb2::msg::read::{ReadRequest, ReadResponse};
-use smb2::msg::write::{WriteRequest, WriteResponse};
-use smb2::pack::{FileTime, ReadCursor, Unpack};
+use smb2::msg::write::WriteResponse;
+use smb2::pack::{ReadCursor, Unpack};
 use smb2::types::flags::FileAccessMask as Access;
 use smb2::types::status::NtStatus;
 use smb2::types::{Command, FileId};
-use smb2::{FileTimes, FileWriter};
 use tokio::sync::mpsc;
 
 use super::calls::{NO_DIRECTORY, ending, id_in, make, open, set_mtime};
 use super::facts::Facts;
 use super::link::{Answer, Call, End, Link, checked, told_at_close};
 use super::pool::Lease;
+use super::upload::{all_taken, write};
 
 /// Up to this size a file goes in one message, if the server takes that much. Larger ones go in pieces, several in
 /// flight.
@@ -27,9 +27,6 @@ const SMALL: u64 = 256 << 10;
 /// How large the pieces of a download are, and how many are in flight.
 const PIECE: u64 = 512 << 10;
 const IN_FLIGHT: usize = 8;
-
-/// Where a WRITE's data stands in its message: behind the header and its own fixed part.
-const DATA_OFFSET: u16 = 64 + 48;
 
 /// Bytes on their way, and the failure that ended them.
 pub(super) type Pieces = mpsc::Receiver<Answer<Bytes>>;
@@ -70,20 +67,6 @@ fn read(file: FileId, at: u64, len: u64) -> Call {
     Call::sized(Command::Read, request, len as usize)
 }
 
-fn write(data: Vec<u8>) -> WriteRequest {
-    WriteRequest {
-        data_offset: DATA_OFFSET,
-        offset: 0,
-        file_id: FileId::SENTINEL,
-        channel: 0,
-        remaining_bytes: 0,
-        write_channel_info_offset: 0,
-        write_channel_info_length: 0,
-        flags: 0,
-        data,
-    }
-}
-
 /// What stands in its place.
 pub(super) struct Placed {
     pub facts: Facts,
@@ -122,24 +105,20 @@ impl Link {
     async fn make(&self, path: &str, data: &[u8], mtime: Option<u64>) -> Answer<FileId> {
         let mut calls = Vec::with_capacity(3);
         if !data.is_empty() {
-            calls.push(Call::sized(Command::Write, write(data.to_vec()), data.len()));
+            calls.push(write(FileId::SENTINEL, 0, data.to_vec()));
         }
         calls.extend(mtime.map(set_mtime));
         calls.push(Call::new(Command::Flush, FlushRequest { file_id: FileId::SENTINEL }));
         let access = Access::FILE_WRITE_DATA | Access::FILE_WRITE_ATTRIBUTES | Access::DELETE;
         let done = self.compound(make(self.at(path), access, NO_DIRECTORY), calls, End::StaysOpen).await?;
         let taken = match (done.all(), data.is_empty()) {
-            (Ok(()), false) => done.answer::<WriteResponse>(0).map(|answer| answer.count as usize),
-            (all, _) => all.map(|()| 0),
+            (Ok(()), false) => done.answer(0).and_then(|answer: WriteResponse| all_taken(&answer, data.len())),
+            (all, _) => all,
         };
-        let taken = taken.and_then(|taken| match taken == data.len() {
-            true => Ok(done.opened.file_id),
-            false => Err(smb2::Error::invalid_data("the server took fewer bytes than it was given")),
-        });
         if taken.is_err() {
             let _ = self.close(done.opened.file_id).await;
         }
-        taken
+        taken.map(|()| done.opened.file_id)
     }
 
     /// Makes a new file of `data` at `temp` and renames it to `path`: two messages. What stands there then, if the
@@ -165,24 +144,6 @@ impl Link {
             checked(&answers[1]).and_then(|()| QueryInfoResponse::unpack(&mut ReadCursor::new(&answers[1].body)));
         let (Ok(id), Some(closed)) = (id.as_ref().map(id_in), closed) else { return Ok(None) };
         Ok(Some(Placed { facts: Facts::of_closed(&closed), id }))
-    }
-
-    /// Begins a new file that is written in pieces. Nothing stays open when the writer is dropped.
-    pub async fn create_large(&self, path: &str) -> Answer<FileWriter> {
-        // smb2 puts the names into their wire form itself.
-        let path = smb2::decode_path(path);
-        self.patiently(self.tree.create_file_writer_exclusive(self.connection.clone(), &path)).await
-    }
-
-    /// Ends it: all bytes and the time are safe on the server's disk.
-    pub async fn finish(&self, mut writer: FileWriter, mtime: Option<u64>) -> Answer<u64> {
-        let ending = async {
-            if let Some(ticks) = mtime {
-                writer.set_times(FileTimes::new().set_modified(FileTime(ticks))).await?;
-            }
-            writer.finish().await
-        };
-        self.patiently(ending).await
     }
 
     /// Reads at `at` until `len` bytes are there or the file ends.
