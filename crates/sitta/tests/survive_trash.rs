@@ -5,9 +5,10 @@ mod support;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use support::*;
@@ -50,7 +51,7 @@ fn a_whole_tree_comes_back_as_it_was() {
     let mut command = world.command();
     command.arg("mirror").arg(&emptied).arg(&world.dst).args(["--json", "--trash", "--max-delete", "100%"]);
     finish(start(&mut command)).expect_code(0);
-    assert_eq!(snapshot(&world.dst).len(), 2, "the root and one file");
+    assert_eq!(snapshot(&world.dst).len(), 1, "nothing but one file");
 
     let back = trash(&world, "restore", &["."]);
     back.expect_code(0);
@@ -119,6 +120,7 @@ fn names_of_every_sort_come_back_and_steer_no_terminal() {
         put(&world.src, OsStr::from_bytes(name), name);
         put(&world.src.join("dir").join(OsStr::from_bytes(name)), OsStr::from_bytes(name), name);
     }
+    put(&world.src, "stays", "so that the source is not empty");
     world.mirror_well(&["--trash"]);
     let before = snapshot(&world.dst);
     for name in names {
@@ -264,6 +266,35 @@ fn emptying_asks_first_and_follows_nothing() {
     assert_eq!(fs::read(world.path("elsewhere/mine")).expect("read"), b"not ours");
     assert_eq!(fs::read(world.dst.join(".sitta/trash/mine/kept")).expect("read"), b"x");
     assert_same(&world.src, &world.dst);
+}
+
+/// Runs `sitta trash empty DST` on a terminal and types the answer.
+fn asked(world: &World, answer: &str) -> Run {
+    let line = format!("'{}' trash empty '{}'", world.binary().display(), world.dst.display());
+    let mut command = Command::new("script");
+    command.args(["-qefc", &line, "/dev/null"]);
+    world.furnish(&mut command);
+    command.stdin(Stdio::piped());
+    let mut child = start(&mut command);
+    child.stdin.take().expect("a pipe").write_all(answer.as_bytes()).expect("write");
+    finish(child)
+}
+
+#[test]
+fn only_a_yes_empties_it() {
+    if !try_tool("script", &["-qefc", "true", "/dev/null"]) {
+        return skipped("only_a_yes_empties_it", "no script, which gives a program a terminal");
+    }
+    let world = World::new();
+    put(&world.dst, ".sitta/trash/20260101T100000Z-0123abcd-7.0/a", "old");
+    for answer in ["n\n", "\n", "maybe\n"] {
+        let run = asked(&world, answer);
+        run.expect_code(1);
+        assert!(run.out().contains("1 file of 1 run (3 B) will be gone for good. Go on?"), "{run:?}");
+        assert_eq!(runs(&world).len(), 1, "{answer:?}");
+    }
+    asked(&world, "y\n").expect_code(0);
+    assert_eq!(runs(&world).len(), 0);
 }
 
 #[test]

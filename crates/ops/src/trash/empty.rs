@@ -56,6 +56,7 @@ impl Trash {
         let (runs, busy) = ended(runs);
         let mut emptied = Emptied { busy, ..Emptied::default() };
         for run in runs {
+            let before = emptied.problems.len();
             let (files, bytes) = if dry_run {
                 let found = self.walk(self.folder(&run)).await?;
                 emptied.problems.extend(found.problems);
@@ -70,7 +71,9 @@ impl Trash {
                     Ok(gone) => gone,
                 }
             };
-            emptied.runs.push(EmptiedRun { run, files, bytes });
+            if files > 0 || emptied.problems.len() == before {
+                emptied.runs.push(EmptiedRun { run, files, bytes });
+            }
         }
         Ok(emptied)
     }

@@ -1,3 +1,5 @@
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+
 use super::{Stage, golden};
 
 /// Two runs of the past, and files that stand there now.
@@ -14,8 +16,12 @@ fn stage() -> Stage {
         stage.write(&format!("dst/.sitta/trash/{run}/{name}"), text, day);
     }
     stage.write("dst/.sitta/trash/notes/mine", "not ours", 1);
-    std::os::unix::fs::symlink("../a.txt", stage.path(&format!("dst/.sitta/trash/{}/sub/link", runs[1])))
-        .expect("symlink");
+    let link = stage.path(&format!("dst/.sitta/trash/{}/sub/link", runs[1]));
+    std::os::unix::fs::symlink("../a.txt", &link).expect("symlink");
+    // 2026-01-05T12:00:00Z
+    let time = Timespec { tv_sec: 1_767_614_400, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    rustix::fs::utimensat(CWD, &link, &times, AtFlags::SYMLINK_NOFOLLOW).expect("utimensat");
     stage
 }
 
@@ -67,6 +73,7 @@ fn what_is_wrong_with_the_trash_is_said() {
 fn a_run_says_what_its_trash_let_go_of() {
     let stage = stage();
     stage.write("src/a.txt", "now", 20);
+    stage.write("src/new.txt", "new", 20);
     let mut said = stage.run("mirror src dst --trash --trash-keep 30d");
     said += &stage.run("mirror src dst --trash --trash-keep 30d");
     golden("trash_keep", &said);

@@ -7,7 +7,7 @@ use serde_json::json;
 use sitta_ops::trash::Emptied;
 use sitta_tree::Time;
 
-use super::{Place, report, run_facts, when};
+use super::{Place, nothing, report, run_facts, when};
 use crate::args::TrashEmptyArgs;
 use crate::commands::block_on;
 use crate::context::Context;
@@ -35,7 +35,7 @@ async fn empty(context: &Context, args: &TrashEmptyArgs) -> Outcome {
     if asks {
         let there = place.trash.empty(before, true).await.map_err(|error| place.failed(&error))?;
         if there.runs.is_empty() {
-            return tell(context, &place, &there, false);
+            return tell(context, &place, &there, false, true);
         }
         context.console.prompt(&format!("{} will be gone for good. Go on? [y/N] ", amount(&there)));
         let mut answer = String::new();
@@ -48,7 +48,7 @@ async fn empty(context: &Context, args: &TrashEmptyArgs) -> Outcome {
         }
     }
     let emptied = place.trash.empty(before, args.dry_run).await.map_err(|error| place.failed(&error))?;
-    tell(context, &place, &emptied, args.dry_run)
+    tell(context, &place, &emptied, args.dry_run, before.is_none())
 }
 
 /// `12 files of 3 runs (1.2 GiB)`
@@ -61,7 +61,8 @@ fn amount(emptied: &Emptied) -> String {
     )
 }
 
-fn tell(context: &Context, place: &Place, emptied: &Emptied, dry_run: bool) -> Outcome {
+/// `all`: everything in the trash was meant.
+fn tell(context: &Context, place: &Place, emptied: &Emptied, dry_run: bool, all: bool) -> Outcome {
     let exit = if emptied.problems.is_empty() { Exit::Done } else { Exit::Partial };
     let mut out = context.out();
     if context.json {
@@ -100,16 +101,17 @@ fn tell(context: &Context, place: &Place, emptied: &Emptied, dry_run: bool) -> O
     if context.quiet {
         return Ok(exit);
     }
-    let label = &place.opened.label;
-    console.line(match (dry_run, emptied.runs.is_empty()) {
-        (_, true) => format!("{}nothing of {label} that was asked for", console.style.head("Trash")),
-        (true, _) => format!("{}{} would be gone", console.style.head("Dry run"), amount(emptied)),
-        (false, _) => format!("{}{} gone for good", console.style.head("Removed"), amount(emptied)),
-    });
+    if !emptied.runs.is_empty() {
+        console.line(match dry_run {
+            true => format!("{}{} would be gone", console.style.head("Dry run"), amount(emptied)),
+            false => format!("{}{} gone for good", console.style.head("Removed"), amount(emptied)),
+        });
+    } else if emptied.problems.is_empty() && emptied.busy == 0 {
+        console.line(format!("{}{}", console.style.head("Trash"), nothing(place, all)));
+    }
     if emptied.busy > 0 {
-        let (runs, who) =
-            (units::counted(emptied.busy, "run", "runs"), if emptied.busy == 1 { "it" } else { "they" });
-        console.line(format!("{}{runs} left alone: {who} may be at work right now", " ".repeat(11)));
+        let runs = units::counted(emptied.busy, "run that may", "runs that may");
+        console.line(format!("{}{runs} be at work right now: left alone", console.style.head("Trash")));
     }
     Ok(exit)
 }

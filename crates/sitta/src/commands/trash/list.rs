@@ -5,7 +5,7 @@ use serde_json::json;
 use sitta_ops::trash::Trashed;
 use sitta_tree::{Kind, Printable, Problem, RelPath};
 
-use super::{Place, relative, report, run_facts, when};
+use super::{Place, nothing, relative, report, run_facts, when};
 use crate::args::TrashListArgs;
 use crate::commands::{block_on, listing};
 use crate::context::Context;
@@ -75,7 +75,8 @@ async fn list(context: &Context, args: &TrashListArgs) -> Outcome {
     if !context.json && sums.versions > 0 {
         print(context, &mut out, &table)?;
     }
-    finish(context, out, &place, &sums)
+    let all = args.since.is_none() && paths.is_empty();
+    finish(context, out, &place, &sums, all)
 }
 
 fn print(context: &Context, out: &mut Out, table: &Table) -> Outcome<()> {
@@ -117,7 +118,7 @@ fn value(version: &Trashed) -> serde_json::Value {
     object
 }
 
-fn finish(context: &Context, mut out: Out, place: &Place, sums: &Sums) -> Outcome {
+fn finish(context: &Context, mut out: Out, place: &Place, sums: &Sums, all: bool) -> Outcome {
     let exit = if sums.problems.is_empty() { Exit::Done } else { Exit::Partial };
     if context.json {
         let problems: Vec<_> = sums.problems.iter().map(shown::problem_value).collect();
@@ -134,7 +135,7 @@ fn finish(context: &Context, mut out: Out, place: &Place, sums: &Sums) -> Outcom
     if !context.quiet {
         let head = context.console.style.head("Trash");
         context.console.line(match sums.versions {
-            0 => format!("{head}nothing of {} that was asked for", place.opened.label),
+            0 => format!("{head}{}", nothing(place, all)),
             n => format!(
                 "{head}{} of {} · {}",
                 units::counted(n, "old version", "old versions"),

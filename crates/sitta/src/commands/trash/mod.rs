@@ -98,18 +98,18 @@ impl Place {
 /// The few paths that were probably meant: spelled much alike, or of the same name elsewhere.
 fn nearest(path: &RelPath, there: &[RelPath]) -> Vec<String> {
     let wanted = path.to_string().to_lowercase();
-    let mut like: Vec<(usize, String)> = there
+    let mut like: Vec<(bool, usize, String)> = there
         .iter()
         .filter_map(|other| {
             let shown = other.to_string();
             let far = strsim::damerau_levenshtein(&wanted, &shown.to_lowercase());
             let same_name = !path.is_root() && other.name() == path.name();
-            (same_name || far <= 1 + wanted.chars().count() / 3).then_some((far, shown))
+            (same_name || far <= 1 + wanted.chars().count() / 3).then_some((!same_name, far, shown))
         })
         .collect();
     like.sort();
     like.dedup();
-    like.into_iter().take(3).map(|(_, shown)| shown).collect()
+    like.into_iter().take(3).map(|(_, _, shown)| shown).collect()
 }
 
 /// A path inside a location, as a user writes it; `.` is the location itself.
@@ -134,6 +134,14 @@ fn run_facts(object: &mut Value, run: &TrashRun) {
 
 fn when(context: &Context, run: &TrashRun) -> String {
     local_time(run.began, &context.zone())
+}
+
+/// That there was nothing to do. `all`: everything in the trash was meant.
+fn nothing(place: &Place, all: bool) -> String {
+    match all {
+        true => format!("nothing is in the trash of {}", place.opened.label),
+        false => format!("nothing in the trash of {} is meant by this", place.opened.label),
+    }
 }
 
 /// The last line of JSON.
@@ -165,7 +173,7 @@ mod tests {
     fn what_was_probably_meant_is_named() {
         let there: Vec<_> = ["sub/c.txt", "a.txt", "photos/2024/img.jpg"].map(|p| RelPath::new(p).unwrap()).into();
         let near = |text: &str| nearest(&RelPath::new(text).unwrap(), &there);
-        assert_eq!(near("c.txt"), ["a.txt", "sub/c.txt"]);
+        assert_eq!(near("c.txt"), ["sub/c.txt", "a.txt"]);
         assert_eq!(near("photos/2023/img.jpg"), ["photos/2024/img.jpg"]);
         assert_eq!(near("nothing-like-it-at-all"), Vec::<String>::new());
     }
