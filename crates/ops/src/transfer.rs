@@ -163,8 +163,8 @@ impl<'a> Run<'a> {
         drop((plan, trees));
         self.remember(pair, files).await?;
         self.state.end_run(&report)?;
-        // Looking for what is old costs a listing: who puts something in looks what may go.
-        if report.trash.iter().any(Option::is_some) {
+        // Looking for what is old costs a listing: a run that had nothing else to do asks for none.
+        if !report.is_idle() {
             trash::at_end(self, &report).await;
         }
         Ok(report)

@@ -100,7 +100,7 @@ struct Watcher<'a> {
     looks: BTreeMap<RelPath, Look>,
     /// What failed, when it is tried again and after what pause.
     again: BTreeMap<RelPath, (Instant, Duration)>,
-    /// When everything was looked at last, and how long that took.
+    /// When everything was looked at last, and how long looking takes.
     looked: Instant,
     took: Duration,
     /// The side that cannot be worked on, and the last pause.
@@ -160,7 +160,10 @@ impl Watcher<'_> {
         self.once.forget();
         self.looked = Instant::now();
         let report = self.session.whole().await?;
-        self.took = self.looked.elapsed();
+        // What was sent is no measure of what looking costs.
+        if report.is_idle() {
+            self.took = self.looked.elapsed();
+        }
         self.everything = false;
         self.tell_watching();
         Ok(report)
@@ -204,7 +207,11 @@ impl Watcher<'_> {
     /// When everything is to be looked at again at the latest.
     fn next_look(&self) -> Instant {
         let deaf = SIDES.into_iter().filter(|side| self.watches[*side as usize].is_none());
-        let every = deaf.map(|side| self.poll_every(side).max(self.took * SHARE)).min();
+        let every = deaf.map(|side| match self.pace.poll {
+            Some(asked_for) => asked_for,
+            None => self.poll_every(side).max(self.took * SHARE),
+        });
+        let every = every.min();
         self.looked + every.unwrap_or(self.pace.rescan.max(self.took * SHARE))
     }
 

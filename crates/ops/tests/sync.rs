@@ -157,7 +157,8 @@ fn a_conflict_that_was_left_is_listed_and_settled() {
         assert_eq!((&conflict.copy, get(&pair.src(), "a").as_deref()), (&None, Some("left's")));
         assert_eq!(pair.run().conflicts[0].outcome, Settled::Left, "it stays one");
         let state = State::open(&pair.state_dir()).unwrap();
-        let settling = settle(pair.stores(), &conflict, keep, &pair.options, &state, &(), &Arc::default());
+        let flow = Arc::default();
+        let settling = settle(pair.stores(), &conflict, keep, &pair.options, &state, &(), &flow);
         let report = pair.block_on(settling).unwrap();
         assert_eq!(report.problems, []);
         assert_eq!(listing(&pair.src()), listing(&pair.dst()));
@@ -233,7 +234,7 @@ fn a_second_way_between_two_folders_is_refused() {
     let third = tempfile::tempdir().unwrap();
     let third: Arc<dyn Store> = Arc::new(LocalStore::open(third.path()).unwrap());
     let [left, right] = pair.stores();
-    check_hub(&left, &[right.clone()], &state).unwrap();
+    check_hub(&left, std::slice::from_ref(&right), &state).unwrap();
     check_hub(&left, &[right.clone(), third.clone()], &state).unwrap();
     check_hub(&third, std::slice::from_ref(&left), &state).unwrap();
     match check_hub(&third, &[left.clone(), right.clone()], &state) {

@@ -101,7 +101,7 @@ fn old_versions_are_found_in_the_trash() {
     let trash = pair.dst().join(".sitta/trash").join(&report.run);
     assert_eq!(get(&trash, "d/edit").as_deref(), Some("old"));
     assert_eq!(get(&trash, "d/gone").as_deref(), Some("gone"));
-    assert!(report.trash.unwrap().ends_with(&report.run));
+    assert!(report.trash[1].as_ref().unwrap().ends_with(&report.run));
     assert_eq!(pair.run().unchanged, 1, "the trash is no part of the tree");
 }
 
@@ -117,7 +117,7 @@ fn too_many_deletes_are_held_and_the_rest_is_done() {
     }
     put(&pair.src(), "new", "new");
     let report = pair.run();
-    assert_eq!(report.held, [Held::Deletes { planned: 60, limit: 50, of: 100 }]);
+    assert_eq!(report.held, [Held::Deletes { side: Side::Right, planned: 60, limit: 50, of: 100 }]);
     assert_eq!((report.outcome, report.copied, report.deleted), (Outcome::Held, 1, 0));
     pair.options.max_delete = MaxDelete::Percent(60);
     let report = pair.run();
@@ -144,7 +144,7 @@ fn an_empty_source_deletes_nothing_though_nothing_is_remembered() {
     let mut pair = Pair::mirror();
     put(&pair.dst(), "a", "a");
     let report = pair.run();
-    assert_eq!(report.held, [Held::Deletes { planned: 1, limit: 0, of: 1 }]);
+    assert_eq!(report.held, [Held::Deletes { side: Side::Right, planned: 1, limit: 0, of: 1 }]);
     assert_eq!(get(&pair.dst(), "a").as_deref(), Some("a"));
     pair.options.force_empty = true;
     assert_eq!(pair.run().deleted, 1);

@@ -107,7 +107,7 @@ impl Both {
             run.expect_code(0);
             let report = run.report();
             if ["copied", "updated", "deleted", "moved"].iter().all(|count| report[count] == 0) {
-                assert_same(&self.world.src, &self.world.dst);
+                assert_same_snapshots(&timeless(&self.world.src), &timeless(&self.world.dst));
                 assert_no_temporaries(&self.world.src);
                 return assert_no_temporaries(&self.world.dst);
             }
@@ -137,6 +137,13 @@ fn killed_at_any_moment_and_edited_on_both_sides() {
         both.edit(edits);
     }
     both.settles();
+}
+
+/// A tree without the times of its directories: those alone are no reason for a sync to do anything.
+fn timeless(root: &Path) -> Snapshot {
+    let mut tree = snapshot(root);
+    tree.values_mut().filter(|item| matches!(item.what, What::Dir)).for_each(|item| item.mtime = (0, 0));
+    tree
 }
 
 /// A watch that is running.
@@ -234,16 +241,17 @@ fn three_folders_with_a_hub() {
     put(&a, "from-a", "a");
     put(&b, "from-b", "b");
     put(&hub, "from-hub", "hub");
+    let same = |one: &Path, other: &Path| assert_same_snapshots(&timeless(one), &timeless(other));
     all(&[]).expect_code(0);
-    assert_same(&a, &hub);
-    assert_same(&b, &hub);
+    same(&a, &hub);
+    same(&b, &hub);
     fs::remove_file(b.join("from-a")).expect("remove");
     put(&a, "from-hub", "edited in a");
     let run = all(&[]);
     run.expect_code(0);
     assert_eq!(run.report()["pairs"], 2);
-    assert_same(&a, &hub);
-    assert_same(&b, &hub);
+    same(&a, &hub);
+    same(&b, &hub);
     assert!(!a.join("from-a").exists());
     all(&[]).expect_counts([0, 0, 0, 0]);
     let mut direct = world.command();

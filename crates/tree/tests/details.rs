@@ -3,7 +3,7 @@
 mod support;
 
 use sitta_tree::guard::{Allowance, DeleteLimit, hold_deletes};
-use sitta_tree::{Existing, Expect, OnConflict, Policy, Tree};
+use sitta_tree::{Existing, Expect, OnConflict, Policy};
 use support::case::{Case, case, shown, unhashed};
 
 const COPY: Policy = Policy::Copy { existing: Existing::Replace };
@@ -134,6 +134,11 @@ fn a_new_spelling_goes_to_the_other_side() {
     assert_eq!(case("a=1", "a=1", "A=1").with(folding).actions(BOTH), ["L move a to A"]);
     assert_eq!(case("d/", "D/", "d/").with(folding).actions(BOTH), ["R move d to D"]);
     assert_eq!(case("\u{e9}=1", "\u{e9}=1", "e\u{301}=1").with(folding).actions(BOTH), NOTHING);
+    let implied = case("d/ d/f=1", "D/ D/f=1", "d/ d/f=1").with(|case| {
+        case.traits[0].folds_names = true;
+        case.traits[1].dirs = false;
+    });
+    assert_eq!(implied.actions(BOTH), NOTHING, "a directory that is only implied cannot be renamed");
 }
 
 #[test]

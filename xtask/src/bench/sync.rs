@@ -25,11 +25,11 @@ struct Pairs<'a> {
 }
 
 impl Pairs<'_> {
-    fn contenders(
-        &self,
-        round_of: impl Fn(usize) -> usize + Copy + '_,
+    fn contenders<'a>(
+        &'a self,
+        round_of: impl Fn(usize) -> usize + Copy + 'a,
         targets: [Option<Target>; 2],
-    ) -> Vec<Contender<'_>> {
+    ) -> Vec<Contender<'a>> {
         let other = move |tool: &str, round: usize| self.to.join(format!("{tool}-{}", round_of(round)));
         let mut list = vec![Contender {
             name: "sitta",

@@ -156,7 +156,7 @@ fn a_sync_remembers_apart_from_a_copy() {
     state.settle(&copy, segment(&[(path("x"), Some(agreed(1)))]), &[]).unwrap();
     let sync = state.begin_pair(&synced).unwrap();
     assert!(state.load_base(&sync).unwrap().is_empty());
-    assert_eq!(state.two_way_pairs().unwrap(), [synced.clone()]);
+    assert_eq!(state.two_way_pairs().unwrap(), std::slice::from_ref(&synced));
     let conflict =
         KnownConflict { path: path("x"), copy: path("x.conflict-0"), side: Side::Right, run: "r".into() };
     state.note_conflict(&sync, &conflict).unwrap();

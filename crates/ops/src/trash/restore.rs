@@ -178,15 +178,13 @@ impl Restore<'_> {
         let made: Vec<Change> = missing.iter().map(|dir| Change::Write(self.write(dir, What::Dir))).collect();
         let mut failed: Vec<&RelPath> = Vec::new();
         for (dir, result) in missing.iter().zip(self.trash.carry_out_in_order(made).await) {
-            match result {
-                // Somebody else made one: what goes into it will tell.
-                Err(error) if error.kind != ErrorKind::Changed => {
-                    if !failed.iter().any(|above| dir.is_within(above)) {
-                        self.done.problems.push(problem(dir, &error));
-                        failed.push(dir);
-                    }
-                }
-                _ => {}
+            // Where somebody else made one, what goes into it will tell.
+            if let Err(error) = result
+                && error.kind != ErrorKind::Changed
+                && !failed.iter().any(|above| dir.is_within(above))
+            {
+                self.done.problems.push(problem(dir, &error));
+                failed.push(dir);
             }
         }
         self.items.retain(|item| !failed.iter().any(|dir| item.to.is_within(dir)));

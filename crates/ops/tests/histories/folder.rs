@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags, Timespec, Timestamps, UTIME_OMIT, renameat_with};
@@ -26,9 +26,8 @@ impl Folder {
     pub fn new(root: PathBuf, aside: PathBuf, owner: Option<u32>) -> Self {
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&aside).unwrap();
-        let mut folder = Self { root, aside, owner, count: 0 };
-        folder.own(&folder.root.clone());
-        folder.count = 1;
+        let folder = Self { root, aside, owner, count: 0 };
+        folder.own(&folder.root);
         folder
     }
 
@@ -43,7 +42,7 @@ impl Folder {
 
     fn own(&self, path: &Path) {
         if let Some(owner) = self.owner {
-            std::os::unix::fs::lchown(path, Some(owner), None).unwrap();
+            lchown(path, Some(owner), None).unwrap();
             if path.is_dir() {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
             }
@@ -120,8 +119,17 @@ fn set_mtime(path: &Path, mtime: Time) {
     let _ = rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
 }
 
+/// A mode that is given within the tick in which Sitta itself made the file is told by nothing on file systems whose
+/// clocks tick slowly.
+fn wait_for_tick_after(meta: &fs::Metadata) {
+    let changed = (meta.ctime(), meta.ctime_nsec());
+    let now = || rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    while (now().tv_sec, now().tv_nsec) <= changed {
+        std::thread::sleep(std::time::Duration::from_micros(500));
+    }
+}
+
 fn mtime(meta: &fs::Metadata) -> Time {
-    use std::os::unix::fs::MetadataExt;
     Time::new(meta.mtime(), meta.mtime_nsec() as u32)
 }
 
@@ -205,7 +213,10 @@ impl Hands for Folder {
 
     fn chmod(&mut self, path: &RelPath, mode: u32) {
         let at = self.at(path);
-        if fs::symlink_metadata(&at).is_ok_and(|meta| !meta.is_symlink()) {
+        if let Ok(meta) = fs::symlink_metadata(&at)
+            && !meta.is_symlink()
+        {
+            wait_for_tick_after(&meta);
             let _ = fs::set_permissions(at, fs::Permissions::from_mode(mode));
         }
     }

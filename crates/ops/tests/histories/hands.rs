@@ -60,6 +60,13 @@ pub trait Hands: Send {
     /// The side becomes what it was when `copy` was taken, our own directory apart.
     fn restore(&mut self, copy: &Everything);
 
+    /// Whether it works through an object server. What it does may not meet with a change on its way, as nothing there
+    /// tells which came first; and listings tell a version by a hash of its bytes, so that new metadata alone goes
+    /// unnoticed.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// What an earlier process left looks like that of a process that is no more.
     fn age_temporaries(&mut self) {}
 }

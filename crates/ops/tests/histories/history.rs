@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
+use sitta_ops::trash::TrashKeep;
 use sitta_ops::{Event, MaxDelete, Options, Report, RunError, Sink, State, transfer};
 use sitta_store::{Flow, Store};
 use sitta_tree::{OnConflict, Policy, ProblemKind, RelPath, Side};
@@ -76,6 +77,7 @@ fn options(on_conflict: OnConflict, random: &mut Random) -> Options {
         transfers: random.percent(20).then_some(1),
         max_delete: MaxDelete::Percent(100),
         trash: Some(RelPath::new(".sitta/trash").unwrap()),
+        trash_keep: TrashKeep::Forever,
         force_empty: true,
     }
 }

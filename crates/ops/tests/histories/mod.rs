@@ -10,6 +10,7 @@ pub mod history;
 pub mod hooked;
 pub mod objects;
 pub mod random;
+pub mod servers;
 pub mod world;
 
 pub use history::{Ground, histories, on_conflict, play};

@@ -1,11 +1,12 @@
 //! Hands that go through a store: in memory, or on an object server.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use sitta_store::memory::MemoryStore;
-use sitta_store::{Displaced, Precondition, Source, Store, What, Write};
-use sitta_tree::{Entry, Kind, Meta, RelPath, Time};
+use sitta_store::{Displaced, Precondition, ScanOptions, Source, Store, What, Write};
+use sitta_tree::{Entry, Kind, Meta, NodeId, RelPath, Time};
 use tokio::runtime::Handle;
 
 use super::hands::{Everything, Hands, Save, Thing, is_ours};
@@ -17,11 +18,17 @@ pub struct Objects {
     pub memory: Option<MemoryStore>,
     /// Where its calls run, if they need something that runs.
     pub runtime: Option<Handle>,
+    /// What was read of a server's objects, by version.
+    read: HashMap<(RelPath, u64), Vec<u8>>,
 }
 
 impl Objects {
     pub fn memory(store: &MemoryStore) -> Self {
-        Self { store: Arc::new(store.clone()), memory: Some(store.clone()), runtime: None }
+        Self { store: Arc::new(store.clone()), memory: Some(store.clone()), runtime: None, read: HashMap::new() }
+    }
+
+    pub fn remote(store: Arc<dyn Store>, runtime: Handle) -> Self {
+        Self { store, memory: None, runtime: Some(runtime), read: HashMap::new() }
     }
 
     fn wait<T: Send + 'static>(
@@ -60,6 +67,17 @@ impl Objects {
         all
     }
 
+    /// All entries but our own.
+    fn users(&self) -> Vec<(RelPath, Entry)> {
+        if !self.is_remote() {
+            return self.below(&RelPath::root());
+        }
+        // One request instead of one a directory.
+        let tree = self.wait(|store| Box::pin(async move { store.scan(&ScanOptions::default()).await.unwrap() }));
+        let below = tree.ids().filter(|id| *id != NodeId::ROOT);
+        below.map(|id| (tree.path(id), tree.entry(id))).collect()
+    }
+
     fn write(&self, path: &RelPath, what: What, meta: Meta) -> bool {
         let write = Write {
             path: path.clone(),
@@ -90,12 +108,19 @@ impl Objects {
     }
 
     fn thing(&mut self, path: &RelPath, entry: Entry) -> Option<Thing> {
-        let told = self.store.capabilities().lists_meta;
         Some(match entry.kind {
             Kind::Dir => Thing::Dir { mode: entry.meta.mode },
             Kind::Symlink => Thing::Link { target: entry.target.into() },
+            _ if self.is_remote() => {
+                let version = (path.clone(), entry.change);
+                if !self.read.contains_key(&version) {
+                    let bytes = self.read(path)?;
+                    self.read.insert(version.clone(), bytes);
+                }
+                Thing::File { bytes: self.read[&version].clone(), mode: 0, mtime: Time::default() }
+            }
             _ => {
-                let meta = if told { entry.meta } else { self.stat(path)?.meta };
+                let meta = self.stat(path)?.meta;
                 Thing::File { bytes: self.read(path)?, mode: meta.mode, mtime: meta.mtime }
             }
         })
@@ -105,14 +130,14 @@ impl Objects {
 impl Hands for Objects {
     fn paths(&mut self) -> Vec<(RelPath, bool)> {
         let mut paths: Vec<_> =
-            self.below(&RelPath::root()).into_iter().map(|(path, entry)| (path, entry.kind == Kind::Dir)).collect();
+            self.users().into_iter().map(|(path, entry)| (path, entry.kind == Kind::Dir)).collect();
         paths.sort();
         paths
     }
 
     fn everything(&mut self) -> Everything {
         let ours = RelPath::new(".sitta").unwrap();
-        let mut all = self.below(&RelPath::root());
+        let mut all = self.users();
         all.extend(self.below(&ours));
         all.into_iter().filter_map(|(path, entry)| Some((path.clone(), self.thing(&path, entry)?))).collect()
     }
@@ -188,19 +213,25 @@ impl Hands for Objects {
     }
 
     fn chmod(&mut self, path: &RelPath, mode: u32) {
-        if let Some(entry) = self.stat(path).filter(|entry| entry.kind != Kind::Symlink) {
+        let entry = self.stat(path).filter(|entry| !self.is_remote() && entry.kind != Kind::Symlink);
+        if let Some(entry) = entry {
             self.set_meta(path, Meta { mode, ..entry.meta });
         }
     }
 
     fn touch(&mut self, path: &RelPath, long_ago: Option<i64>) {
-        if let Some(entry) = self.stat(path).filter(|entry| entry.kind == Kind::File) {
+        let entry = self.stat(path).filter(|entry| !self.is_remote() && entry.kind == Kind::File);
+        if let Some(entry) = entry {
             let mtime = match long_ago {
                 Some(secs) => Time::new(secs, 0),
                 None => Time::new(entry.meta.mtime.secs + 1, entry.meta.mtime.nanos),
             };
             self.set_meta(path, Meta { mtime, ..entry.meta });
         }
+    }
+
+    fn is_remote(&self) -> bool {
+        self.memory.is_none()
     }
 
     fn restore(&mut self, copy: &Everything) {

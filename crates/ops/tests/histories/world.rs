@@ -13,6 +13,8 @@ pub struct World {
     pub hands: [Box<dyn Hands>; 2],
     pub traits: [SideTraits; 2],
     pub names: Vec<&'static str>,
+    /// What directories are called, where nothing may come to stand in the place of another kind.
+    pub dirs: Option<Vec<&'static str>>,
     pub on_conflict: OnConflict,
     /// Contents that a user wrote and no user deleted or overwrote.
     alive: BTreeSet<u64>,
@@ -67,6 +69,7 @@ impl World {
             hands,
             traits,
             names,
+            dirs: None,
             on_conflict,
             alive: BTreeSet::new(),
             held: Default::default(),
@@ -119,9 +122,10 @@ impl World {
         Ok(())
     }
 
-    fn any_path(&self, random: &mut Random) -> RelPath {
-        let depth = 1 + random.below(3);
-        (0..depth).fold(RelPath::root(), |dir, _| dir.join(random.pick(&self.names).as_bytes()).unwrap())
+    fn any_path(&self, random: &mut Random, is_dir: bool) -> RelPath {
+        let (depth, dirs) = (1 + random.below(3), self.dirs.as_ref().unwrap_or(&self.names));
+        let above = (1..depth).fold(RelPath::root(), |dir, _| dir.join(random.pick(dirs).as_bytes()).unwrap());
+        above.join(random.pick(if is_dir { dirs } else { &self.names }).as_bytes()).unwrap()
     }
 
     /// Whether something else that is the same name to this side stands there.
@@ -182,11 +186,20 @@ impl World {
     pub fn edit(&mut self, random: &mut Random, busy: [bool; 2]) {
         let side = if random.percent(50) { Side::Left } else { Side::Right };
         let at = index(side);
+        if busy[at] && self.hands[at].is_remote() {
+            return;
+        }
         let paths = self.hands[at].paths();
         let old = (!paths.is_empty()).then(|| random.pick(&paths).clone());
-        let new = self.any_path(random);
+        let dice = random.below(100);
+        let takes_dir = match &old {
+            Some((_, is_dir)) => (47..62).contains(&dice) && *is_dir,
+            None => false,
+        };
+        let new = self.any_path(random, takes_dir || (70..75).contains(&dice));
         let in_place = if busy[at] { Save::Replace } else { Save::InPlace };
-        match (random.below(100), old) {
+        match (dice, old) {
+            (70..75, None) => {}
             (0..20, _) | (_, None) => self.write(side, &new, Save::Replace),
             (20..28, Some((old, false))) => self.write(side, &old, in_place),
             (28..36, Some((old, false))) => self.write(side, &old, Save::Replace),
@@ -226,6 +239,7 @@ impl World {
                     self.destroyed(side, destroyed);
                 }
             }
+            (94..98, _) if self.dirs.is_some() => {}
             (94..98, Some((old, is_dir))) => {
                 self.discard(side, &old);
                 let below = if is_dir { old } else { old.join(b"b").unwrap() };
@@ -303,9 +317,10 @@ impl World {
     /// Whether two things are the same as far as both sides can tell.
     fn are_alike(&self, left: &Thing, right: &Thing) -> bool {
         let (l, r) = (&self.traits[0], &self.traits[1]);
-        let same_mode = |left: u32, right: u32| left == right || !l.modes || !r.modes;
+        let told = !self.hands.iter().any(|hands| hands.is_remote());
+        let same_mode = |left: u32, right: u32| left == right || !l.modes || !r.modes || !told;
         let precision = l.mtime_precision.max(r.mtime_precision);
-        let timeless = l.mtime_precision == 0 || r.mtime_precision == 0;
+        let timeless = l.mtime_precision == 0 || r.mtime_precision == 0 || !told;
         match (left, right) {
             (Thing::Dir { mode: left }, Thing::Dir { mode: right }) => same_mode(*left, *right),
             (Thing::File { bytes, mode, mtime }, Thing::File { bytes: bytes_r, mode: mode_r, mtime: mtime_r }) => {

@@ -121,21 +121,21 @@ pub fn get(root: &Path, path: &str) -> Option<String> {
 /// Everything below a root as sorted lines, our own directory left out.
 pub fn listing(root: &Path) -> Vec<String> {
     fn walk(root: &Path, dir: &Path, out: &mut Vec<String>) {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
+        // What goes while this looks at it was not there.
+        for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = path.strip_prefix(root).unwrap().display().to_string();
             if name == ".sitta" {
                 continue;
             }
-            let meta = fs::symlink_metadata(&path).unwrap();
+            let Ok(meta) = fs::symlink_metadata(&path) else { continue };
             if meta.is_dir() {
                 out.push(format!("{name}/"));
                 walk(root, &path, out);
             } else if meta.is_symlink() {
-                out.push(format!("{name} -> {}", fs::read_link(&path).unwrap().display()));
+                out.push(format!("{name} -> {}", fs::read_link(&path).unwrap_or_default().display()));
             } else {
                 let time = meta.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-                out.push(format!("{name} {time} {}", blake3::hash(&fs::read(&path).unwrap()).to_hex()));
+                out.push(format!("{name} {time} {}", blake3::hash(&fs::read(&path).unwrap_or_default()).to_hex()));
             }
         }
     }

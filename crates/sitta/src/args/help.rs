@@ -3,8 +3,9 @@
 use clap::{Arg, ArgAction, Command};
 
 /// The verbs in groups, as the overview shows them.
-const GROUPS: [(&str, &[&str]); 3] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     ("Move", &["copy", "mirror", "sync", "conflicts"]),
+    ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Set up", &["config", "completions", "man"]),
 ];
@@ -12,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 13] = [
+const EXTRAS: [(&str, &str, &[Code]); 14] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -20,6 +21,11 @@ const EXTRAS: [(&str, &str, &[Code]); 13] = [
         "conflicts",
         "sitta conflicts ~/Documents nas:documents; sitta conflicts resolve report.odt --keep left",
         &[CONFLICTS],
+    ),
+    (
+        "trash",
+        "sitta trash list nas:documents; sitta trash restore nas:documents report.odt",
+        &[PARTIAL, INTERRUPTED],
     ),
     ("ls", "sitta ls --long --since 2d ~/Documents nas:documents", &[PARTIAL]),
     ("find", "sitta find ~/Pictures --ext jpg,png --min-size 10MiB", &[PARTIAL]),
@@ -62,7 +68,7 @@ pub fn decorate(mut cli: Command) -> Command {
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
-            let command = if matches!(verb, "config" | "conflicts") {
+            let command = if matches!(verb, "config" | "conflicts" | "trash") {
                 command.mut_subcommands(|c| c.help_template(TEMPLATE))
             } else {
                 command

@@ -7,6 +7,7 @@ mod looking;
 mod moving;
 mod rules;
 mod sync;
+mod trash;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Sel
 pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs};
 pub use rules::{RuleArg, RuleArgs};
 pub use sync::{ConflictPolicy, ConflictsArgs, ConflictsVerb, Keep, ResolveArgs, SyncArgs};
+pub use trash::{TrashArgs, TrashEmptyArgs, TrashListArgs, TrashRestoreArgs, TrashVerb, WhichTrash};
 
 use crate::exit::{Failure, Outcome};
 
@@ -82,6 +84,8 @@ pub enum Verb {
     Sync(SyncArgs),
     /// List and settle what both sides of a sync had changed
     Conflicts(ConflictsArgs),
+    /// List, bring back or remove old versions that were kept
+    Trash(TrashArgs),
     /// List what folders hold, several merged into one listing
     Ls(LsArgs),
     /// Print the paths of everything below folders that fits

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 
 use clap::Args;
 use sitta_ops::MaxDelete;
+use sitta_ops::trash::TrashKeep;
 
 use super::RuleArgs;
+use super::trash::parse_keep;
 use crate::render::units::parse_size;
 
 /// `sitta copy`
@@ -64,6 +66,9 @@ pub struct MovingArgs {
     /// Keep what is replaced or deleted in .sitta/trash where it was, or in DIR there [values: on, off, DIR]
     #[arg(long, value_name = "DIR|off", num_args = 0..=1, default_missing_value = "on", help_heading = "Safety")]
     pub trash: Option<OsString>,
+    /// Remove from the trash what was replaced or deleted so long ago, for example 30d [default: forever; of a sync 30d]
+    #[arg(long, value_name = "TIME|forever", value_parser = parse_keep, help_heading = "Safety")]
+    pub trash_keep: Option<TrashKeep>,
     /// Delete at most N files, or P% of them [default: the larger of 50 and 20%]
     #[arg(long, value_name = "N|P%", value_parser = parse_max_delete, help_heading = "Safety")]
     pub max_delete: Option<MaxDelete>,

@@ -20,7 +20,8 @@ pub struct SyncArgs {
     /// Look so often at a place that does not tell of changes [default: 10s; 1m on S3]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "watch", help_heading = "Watching")]
     pub poll: Option<Duration>,
-    /// When both sides changed the same file
+    /// When both sides changed the same file: keep both (the older one as NAME.conflict-HASH), or the newest, the left
+    /// or the right one wins (the other goes to the trash), or ask (without a terminal: leave both, exit code 5)
     #[arg(
         long,
         visible_alias = "on-conflict",

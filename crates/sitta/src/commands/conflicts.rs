@@ -216,7 +216,7 @@ async fn find(context: &Context, path: &OsStr) -> Outcome<(Pair, RelPath)> {
         }
     }
     let wanted = relative(path)?;
-    let mut candidates = Vec::new();
+    let (mut candidates, mut others) = (Vec::new(), Vec::new());
     for key in &known {
         let locations = [OsString::from(&key.left), OsString::from(&key.right)];
         // One that is not there at the moment has no conflicts that could be settled.
@@ -224,11 +224,13 @@ async fn find(context: &Context, path: &OsStr) -> Outcome<(Pair, RelPath)> {
         let Ok(found) = unsettled(&pair).await else { continue };
         if found.iter().any(|c| c.path == wanted || c.copy.as_ref() == Some(&wanted)) {
             candidates.push(pair);
+        } else {
+            others.extend(found);
         }
     }
     match candidates.len() {
         1 => Ok((candidates.remove(0), wanted)),
-        0 => Err(none_there(&wanted, &[])),
+        0 => Err(none_there(&wanted, &others)),
         _ => Err(Failure::usage(format!("{wanted} is in conflict in several pairs of folders"))
             .hint("say which one: --of A B")),
     }

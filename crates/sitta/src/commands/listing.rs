@@ -62,7 +62,8 @@ impl Choice {
     }
 }
 
-fn when(text: Option<&str>, option: &str) -> Outcome<Option<Time>> {
+/// A point in time that an option names.
+pub fn when(text: Option<&str>, option: &str) -> Outcome<Option<Time>> {
     let parse = |text| units::parse_when(text, Timestamp::now(), &jiff::tz::TimeZone::system());
     text.map(parse).transpose().map_err(|why| Failure::usage(format!("{option}: {why}")))
 }

@@ -14,6 +14,7 @@ mod ls;
 mod mirror;
 mod moving;
 mod sync;
+mod trash;
 
 use std::future::Future;
 
@@ -62,6 +63,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Mirror(args) => return mirror::run(context, args),
         Verb::Sync(args) => return sync::run(context, args),
         Verb::Conflicts(args) => conflicts::run(context, args),
+        Verb::Trash(args) => trash::run(context, args),
         Verb::Ls(args) => ls::run(context, &args),
         Verb::Find(args) => find::run(context, &args),
         Verb::Hash(args) => hash::run(context, &args),
@@ -93,6 +95,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Mirror(_) => "mirror",
         Verb::Sync(_) => "sync",
         Verb::Conflicts(_) => "conflicts",
+        Verb::Trash(_) => "trash",
         Verb::Ls(_) => "ls",
         Verb::Find(_) => "find",
         Verb::Hash(_) => "hash",

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sitta_ops::trash::TrashKeep;
+use sitta_ops::trash::{TRASH_DIR, TrashKeep};
 use sitta_ops::{Event, MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
 use sitta_store::wrap::{Bucket, Limited};
 use sitta_store::{Flow, OWN_DIR};
@@ -23,6 +23,9 @@ use crate::render::human::Human;
 use crate::render::json::Json;
 use crate::render::result;
 use crate::signals::stop_on_signals;
+
+/// A sync displaces old versions every day, and nobody asked it to: they are let go of in time.
+const SYNC_KEEPS: TrashKeep = TrashKeep::Within(Duration::from_secs(30 * 86_400));
 
 /// Runs `policy` as the arguments say.
 pub fn run(context: &Context, args: OneWayArgs, verb: &'static str, policy: Policy) -> Outcome {
@@ -69,22 +72,23 @@ pub fn usual(policy: Policy) -> Outcome<Options> {
         transfers: None,
         max_delete: MaxDelete::Default,
         trash: trash(OsStr::new("on"))?,
-        trash_keep: kept(policy),
+        trash_keep: TrashKeep::Forever,
         force_empty: false,
     })
-}
-
-/// How long old versions are kept if nobody says so: a sync fills the trash whether that was thought of or not.
-fn kept(policy: Policy) -> TrashKeep {
-    match policy {
-        Policy::Sync(_) => TrashKeep::Within(Duration::from_secs(30 * 24 * 3600)),
-        Policy::Copy { .. } | Policy::Mirror => TrashKeep::Forever,
-    }
 }
 
 /// What the arguments mean; `trash` is where old versions go if they do not say.
 pub fn options(args: &MovingArgs, policy: Policy, trash: Option<&OsStr>) -> Outcome<Options> {
     let trash = args.trash.as_deref().or(trash).map_or(Ok(None), self::trash)?;
+    let trash_keep = match (args.trash_keep, policy) {
+        (Some(TrashKeep::Within(_)), _) if trash.is_none() => {
+            return Err(Failure::usage("--trash-keep says how long old versions are kept, but none are")
+                .hint("add --trash"));
+        }
+        (Some(keep), _) => keep,
+        (None, Policy::Sync(_)) => SYNC_KEEPS,
+        (None, _) => TrashKeep::Forever,
+    };
     let mut filter = rules(&args.rules.0)?;
     if let Some(dir) = trash.as_ref().filter(|dir| dir.parts().next() != Some(OWN_DIR.as_bytes())) {
         filter.never(dir.clone());
@@ -100,7 +104,7 @@ pub fn options(args: &MovingArgs, policy: Policy, trash: Option<&OsStr>) -> Outc
         transfers: args.transfers.map(usize::from),
         max_delete: args.max_delete.unwrap_or(MaxDelete::Default),
         trash,
-        trash_keep: kept(policy),
+        trash_keep,
         force_empty: args.force_empty,
     })
 }
@@ -112,11 +116,11 @@ pub fn limited(place: Opened, bucket: &Bucket) -> Opened {
 }
 
 /// `on`, `off`, or a directory at the destination.
-fn trash(text: &OsStr) -> Outcome<Option<RelPath>> {
+pub fn trash(text: &OsStr) -> Outcome<Option<RelPath>> {
     let shown = text.to_string_lossy();
     match text.as_bytes() {
         b"off" => return Ok(None),
-        b"on" => return Ok(Some(RelPath::new(".sitta/trash").expect("a valid path"))),
+        b"on" => return Ok(Some(RelPath::new(TRASH_DIR).expect("a valid path"))),
         _ => {}
     }
     let bare = text.as_bytes().strip_prefix(b"./").unwrap_or(text.as_bytes());

@@ -39,6 +39,11 @@ async fn sync(context: &Context, args: &SyncArgs, json: Option<&Json>) -> Outcom
     let mut places = Vec::with_capacity(args.locations.len());
     for location in &args.locations {
         let place = open(context, location).await?;
+        if !place.store.capabilities().writable {
+            return Err(Failure::usage(format!("{} can only be read from", place.label))
+                .note("a sync goes both ways; nothing was changed")
+                .hint(format!("`sitta mirror {} FOLDER` brings what is there here", place.label)));
+        }
         // All but the hub: what goes from or to it goes to or from one of them.
         places.push(match &bucket {
             Some(bucket) if !places.is_empty() => moving::limited(place, bucket),

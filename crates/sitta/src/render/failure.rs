@@ -34,7 +34,7 @@ pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
             if sides.two_way { "named twice" } else { "both source and destination" }
         ))
         .note("nothing was changed")
-        .hint("choose another destination"),
+        .hint(if sides.two_way { "name two different folders" } else { "choose another destination" }),
         RunError::Nested { inner, outer } => Failure::usage(format!("{inner} lies inside {outer}"))
             .note("a folder cannot go into itself; nothing was changed")
             .hint("choose a destination outside of the source, and a source outside of the destination"),
@@ -109,12 +109,18 @@ pub fn held(held: &Held, sides: &Sides, dry_run: bool) -> Failure {
             );
             Failure::new(Exit::Held, what)
                 .note(unchanged(*side))
-                .hint("mount the disk and run again; if it is really meant to be empty, add --force-empty once")
+                .hint(match sides.two_way {
+                    true => {
+                        "mount the disk and run again; to empty the other side too, add --force-empty once; to fill this \
+                         one again, `sitta sync --forget` both first"
+                    }
+                    false => "mount the disk and run again; if it is really meant to be empty, add --force-empty once",
+                })
         }
         Held::Missing { side } => Failure::new(Exit::Held, format!("{} is not there", sides.label(*side)))
             .note(unchanged(*side))
             .hint(match side {
-                _ if sides.two_way => "check how it is written, or mount the disk, and run again; if it is really gone, add --force-empty once",
+                _ if sides.two_way => "check how it is written, or mount the disk, and run again; to fill it anew, `sitta sync --forget` both first",
                 Side::Left => "check how it is written, or mount the disk, and run again",
                 Side::Right => "mount the disk and run again; if it is really gone, add --force-empty once",
             }),

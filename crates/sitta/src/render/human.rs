@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use sitta_ops::trash::Emptied;
 use sitta_ops::{Event, Report, Sink, Step, StepKind};
 use sitta_store::Flow;
 use sitta_tree::{Side, Summary};
@@ -119,9 +120,29 @@ impl Human {
             Event::Back { side } => {
                 format!("{}{}", self.console.style.head("Back"), self.sides.label(*side))
             }
+            Event::Expired { side, emptied } => return self.expired(*side, emptied),
             _ => return,
         };
         self.console.line(format!("{}   {line}", jiff::Zoned::now().strftime("%H:%M:%S")));
+    }
+
+    /// What the trash of a side let go of, and what it could not.
+    fn expired(&self, side: Side, emptied: &Emptied) {
+        let label = self.sides.label(side);
+        if !emptied.runs.is_empty() {
+            let versions = units::counted(emptied.files(), "old version", "old versions");
+            let size = units::size(emptied.bytes());
+            let head = self.console.style.head("Trash");
+            self.console.line(format!("{head}{versions} of {label} gone for good: kept long enough ({size})"));
+        }
+        if let Some(problem) = emptied.problems.first() {
+            let more = match emptied.problems.len() {
+                1 => String::new(),
+                n => format!(", and {} more", units::count(n as u64 - 1)),
+            };
+            let (path, why) = (&problem.path, &problem.message);
+            self.console.warning(format!("{path} in {label} could not be removed{more}: {why}"));
+        }
     }
 
     /// Held back until it is known that there is something to do: a run without work says one line.
@@ -175,6 +196,7 @@ impl Sink for Human {
                 let line = format!("an earlier run was interrupted; what it left is in order now{left}");
                 self.console.line(format!("{}{line}", self.console.style.head("Recovered")));
             }
+            Event::Expired { side, emptied } => self.expired(side, &emptied),
             Event::Planned(summary) if course.has_work() || self.verbose => {
                 self.opening(&course);
                 // A dry run's plan is its data, and printed as such at the end.

@@ -91,6 +91,11 @@ impl Sink for Json {
                 object["event"] = "conflict".into();
                 object
             }
+            Event::Expired { side, emptied } => json!({
+                "event": "expired", "side": side_name(*side, self.two_way), "runs": emptied.runs.len(),
+                "files": emptied.files(), "bytes": emptied.bytes(),
+                "problems": emptied.problems.iter().map(problem_value).collect::<Vec<_>>(),
+            }),
             Event::Watching { side, location, every } => json!({
                 "event": "watching", "side": side_name(*side, self.two_way), "location": location,
                 "every": every.map(|every| every.as_secs_f64()),
@@ -98,10 +103,6 @@ impl Sink for Json {
             Event::Away { side, why, again_in } => json!({
                 "event": "away", "side": side_name(*side, self.two_way), "message": why,
                 "again_in": again_in.as_secs_f64(),
-            }),
-            Event::Expired { side, emptied } => json!({
-                "event": "expired", "side": side_name(*side, self.two_way),
-                "files": emptied.files(), "bytes": emptied.bytes(),
             }),
             Event::Back { side } => json!({"event": "back", "side": side_name(*side, self.two_way)}),
             Event::Held(held) => {

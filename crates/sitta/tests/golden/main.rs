@@ -8,6 +8,8 @@ mod json;
 mod looking;
 mod moving;
 mod stores;
+mod sync;
+mod trash;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

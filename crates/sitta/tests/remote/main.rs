@@ -8,4 +8,5 @@ mod both;
 mod cut;
 mod place;
 mod refused;
+mod trash;
 mod trip;

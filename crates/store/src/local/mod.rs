@@ -17,6 +17,7 @@ mod stage;
 mod stream;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
+mod tick;
 mod watch;
 mod xattrs;
 
@@ -42,6 +43,7 @@ use crate::{
 use dirs::Dirs;
 use errno::Fail;
 use facts::Facts;
+use tick::Youngest;
 
 /// A folder of this machine. Cheap to clone; clones share what they learned of the file system.
 #[derive(Debug, Clone)]
@@ -55,6 +57,7 @@ struct Inner {
     location: Arc<str>,
     capabilities: Capabilities,
     stable_ids: bool,
+    fine_times: bool,
     /// The root's handle, from the last scan or the first use on.
     root: RwLock<Option<Root>>,
     learned: Learned,
@@ -92,7 +95,7 @@ impl LocalStore {
         let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
         let path = std::path::absolute(given).map_err(|e| Error::new(ErrorKind::Unsupported, &shown, None, e))?;
         let path = canonical(&path);
-        let (capabilities, stable_ids) = probe::capabilities(&path);
+        let probe::Probed { capabilities, stable_ids, fine_times } = probe::probe(&path);
         let learned = Learned {
             masked: AtomicU32::new(u32::MAX),
             no_clone_from: AtomicU64::new(0),
@@ -105,6 +108,7 @@ impl LocalStore {
             path,
             capabilities,
             stable_ids,
+            fine_times,
             root: RwLock::new(None),
             learned,
             mounts: Mutex::new(Vec::new()),
@@ -213,6 +217,15 @@ impl Inner {
         Ok(entries)
     }
 
+    /// Waits until the tick of the youngest of these is over: see [`tick`].
+    fn outlast<'e>(&self, entries: impl Iterator<Item = &'e Entry>) {
+        if !self.fine_times {
+            let mut youngest = Youngest::new();
+            entries.for_each(|entry| youngest.see(entry));
+            youngest.wait(self.capabilities.traits.mtime_precision, &Flow::default());
+        }
+    }
+
     /// Syncs the root's file system and those mounted below it that were written to.
     fn sync(&self) -> Result<(), Errno> {
         rustix::fs::syncfs(&*self.root()?.fd)?;
@@ -246,12 +259,22 @@ impl Store for LocalStore {
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         let dir = dir.clone();
-        self.blocking(move |inner| inner.list(&dir).map_err(|errno| inner.error(&dir, errno))).await
+        self.blocking(move |inner| {
+            let entries = inner.list(&dir).map_err(|errno| inner.error(&dir, errno))?;
+            inner.outlast(entries.iter().map(|(_, entry)| entry));
+            Ok(entries)
+        })
+        .await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
         let path = path.clone();
-        self.blocking(move |inner| inner.stat(&path).map_err(|errno| inner.error(&path, errno))).await
+        self.blocking(move |inner| {
+            let entry = inner.stat(&path).map_err(|errno| inner.error(&path, errno))?;
+            inner.outlast(entry.iter());
+            Ok(entry)
+        })
+        .await
     }
 
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {

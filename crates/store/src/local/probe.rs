@@ -16,10 +16,22 @@ const CIFS: u32 = 0xff53_4d42;
 const SMB2: u32 = 0xfe53_4d42;
 const FUSE: u32 = 0x6573_5546;
 const HFSPLUS: u32 = 0x482b;
+const EXT: u32 = 0xef53;
+const XFS: u32 = 0x5846_5342;
+const BTRFS: u32 = 0x9123_683e;
+const TMPFS: u32 = 0x0102_1994;
 
-/// The capabilities of the file system that holds `path`, or of its nearest existing parent, and whether its inodes
-/// stay with their files.
-pub(super) fn capabilities(path: &Path) -> (Capabilities, bool) {
+/// What the file system that holds a path can do.
+pub(super) struct Probed {
+    pub capabilities: Capabilities,
+    /// Inodes stay with their files.
+    pub stable_ids: bool,
+    /// No two changes get the same time if somebody looks between them.
+    pub fine_times: bool,
+}
+
+/// What the file system that holds `path`, or its nearest existing parent, can do.
+pub(super) fn probe(path: &Path) -> Probed {
     let existing = path.ancestors().find_map(|dir| Some((dir, rustix::fs::statfs(dir).ok()?)));
     let magic = existing.as_ref().map_or(0, |(_, fs)| magic(fs.f_type));
     let read_only = existing.as_ref().is_some_and(|(dir, _)| is_read_only(dir));
@@ -57,7 +69,17 @@ pub(super) fn capabilities(path: &Path) -> (Capabilities, bool) {
         batch: 256,
         batches: threads,
     };
-    (capabilities, stable_ids)
+    let fine_times = matches!(magic, EXT | XFS | BTRFS | TMPFS) && kernel_tells_changes_apart();
+    Probed { capabilities, stable_ids, fine_times }
+}
+
+/// Linux 6.13 and later give a change a finer time if the last one was looked at since.
+fn kernel_tells_changes_apart() -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    cfg!(target_os = "linux") && version >= (6, 13)
 }
 
 fn magic(word: FsWord) -> u32 {

@@ -12,6 +12,7 @@ use sitta_tree::{Entry, Kind, NodeId, Problem, ProblemKind, RelPath, TooLarge, T
 
 use super::errno::OsError;
 use super::facts::Facts;
+use super::tick::Youngest;
 use super::{Inner, dirs, errno, facts, xattrs};
 use crate::{Error, ErrorKind, OWN_DIR, Result, ScanOptions, TEMP_PREFIX};
 
@@ -53,10 +54,16 @@ pub(super) fn scan(inner: &Arc<Inner>, options: &ScanOptions) -> Result<Tree> {
         text: Vec::new(),
         names: Vec::new(),
         pending: Vec::new(),
+        youngest: (!inner.fine_times).then(Youngest::new),
     };
     let fd = dirs::open_dir(&*root.fd, b"").map_err(at_root)?;
     match scan.descend(&root.fd, fd) {
-        Ok(()) => Ok(scan.tree),
+        Ok(()) => {
+            if let Some(youngest) = scan.youngest {
+                youngest.wait(inner.capabilities.traits.mtime_precision, &options.flow);
+            }
+            Ok(scan.tree)
+        }
         Err(Stop::Cancelled) => {
             Err(Error::new(ErrorKind::Cancelled, &inner.location, RelPath::root(), "cancelled"))
         }
@@ -106,6 +113,8 @@ struct Scan<'o> {
     names: Vec<Name>,
     /// The subdirectories of all levels, one after the other.
     pending: Vec<NodeId>,
+    /// The youngest file, where two changes may get the same time.
+    youngest: Option<Youngest>,
 }
 
 impl Scan<'_> {
@@ -228,6 +237,9 @@ impl Scan<'_> {
         if self.options.filter.is_some() && self.leaves_out(bytes, &entry) {
             self.tree.set_holds_ignored(dir);
             return Ok(());
+        }
+        if let Some(youngest) = &mut self.youngest {
+            youngest.see(&entry);
         }
         if entry.kind == Kind::Symlink {
             match facts::target_at(fd, bytes) {

@@ -6,3 +6,4 @@ mod odd;
 mod races;
 mod refused;
 mod tools;
+mod watch;

@@ -204,6 +204,18 @@ impl Planner<'_> {
     }
 }
 
+/// The start of `name` that is at most `len` bytes long, without a torn character.
+fn cut(name: &[u8], len: usize) -> &[u8] {
+    if name.len() <= len {
+        return name;
+    }
+    let mut end = len;
+    while end > 0 && name[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    &name[..if end == 0 { len } else { end }]
+}
+
 #[cfg(test)]
 mod tests {
     use super::conflict_copy_of;
@@ -224,16 +236,4 @@ mod tests {
             assert_eq!(conflict_copy_of(other.as_bytes()), None, "{other}");
         }
     }
-}
-
-/// The start of `name` that is at most `len` bytes long, without a torn character.
-fn cut(name: &[u8], len: usize) -> &[u8] {
-    if name.len() <= len {
-        return name;
-    }
-    let mut end = len;
-    while end > 0 && name[end] & 0xc0 == 0x80 {
-        end -= 1;
-    }
-    &name[..if end == 0 { len } else { end }]
 }

@@ -94,6 +94,10 @@ impl Planner<'_> {
             _ => return,
         };
         let (node, like) = if side == Side::Left { (l, r) } else { (r, l) };
+        // Where directories are only implied, each thing in it is spelled on its own; both spellings may stay.
+        if self.tree(side).kind(node) == Kind::Dir && !self.traits(side).dirs {
+            return;
+        }
         let (tree, name) = (self.tree(side), self.tree(side.other()).name(like));
         if tree.child(tree.parent(node), name).is_some() {
             return;

@@ -94,6 +94,7 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
         rules: RuleArgs::default(),
         verify: true,
         trash: None,
+        trash_keep: None,
         max_delete: None,
         force_empty: false,
         transfers: None,
