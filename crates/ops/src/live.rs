@@ -10,6 +10,9 @@ use sitta_tree::{Agreed, Base, Kind, NodeId, RelPath};
 use crate::RunError;
 use crate::state::{Pair, State};
 
+/// More bytes of changes than this are not laid over the base, but loaded with it.
+const LARGE: u64 = 4 << 20;
+
 /// More changes than this, and more than a quarter of the base, are taken into it.
 const MANY: usize = 10_000;
 
@@ -32,6 +35,12 @@ impl LiveBase {
 
     /// Takes in what the state has recorded since.
     pub fn catch_up(&mut self, state: &State, pair: &Pair) -> Result<(), RunError> {
+        if state.grown_since(pair, self.record)? > LARGE {
+            // What is in memory goes first.
+            *self = Self::default();
+            *self = Self::load(state, pair)?;
+            return Ok(());
+        }
         let (changes, record) = state.base_since(pair, self.record)?;
         self.record = record;
         self.since.extend(changes);

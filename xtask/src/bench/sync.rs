@@ -14,8 +14,11 @@ use crate::tools::thousands;
 
 /// So many files are edited between two runs.
 const EDITS: usize = 100;
-/// No change takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A watch has settled when so many changes in turn took less than this.
+const SETTLED: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(15);
+/// No change takes longer, the first sync included.
+const LONGEST: Duration = Duration::from_secs(1200);
 
 /// The three tools on the same source, each with a folder of its own for each round.
 struct Pairs<'a> {
@@ -131,29 +134,41 @@ fn watched(bench: &Bench, what: &str, files: usize) -> Result {
     Ok(())
 }
 
-/// Waits until a first change arrives, then makes some and takes the time of each, in turn on both sides.
+/// Waits until the first sync is over and what it stirred up has settled, then makes some changes and takes the time of
+/// each, in turn on both sides.
 fn changes(left: &Path, right: &Path, count: usize) -> Result<Vec<Duration>> {
     let mut rng = Rng::seeded(7);
     let mut times = Vec::with_capacity(count);
-    for n in 0..=count {
+    let mut settled = 0;
+    for n in 0.. {
         let (from, to) = if n % 2 == 0 { (left, right) } else { (right, left) };
-        let name = format!("change-{n}");
-        let start = Instant::now();
-        fs::write(from.join(&name), format!("change {n}"))?;
-        // The first one waits for the first sync, too.
-        let patience = if n == 0 { PATIENCE * 20 } else { PATIENCE };
-        while !to.join(&name).exists() {
-            if start.elapsed() > patience {
-                return Err(format!("a change did not arrive within {patience:?}").into());
-            }
-            sleep(Duration::from_micros(500));
+        let took = change(from, to, n)?;
+        if settled == SETTLED {
+            times.push(took);
+        } else {
+            settled = if took < PATIENCE { settled + 1 } else { 0 };
         }
-        if n > 0 {
-            times.push(start.elapsed());
+        if times.len() == count {
+            break;
         }
         sleep(Duration::from_millis(150 + rng.below(150) as u64));
     }
     Ok(times)
+}
+
+/// How long it takes until a new small file is seen on the other side.
+fn change(from: &Path, to: &Path, n: usize) -> Result<Duration> {
+    let name = format!("change-{n}");
+    let start = Instant::now();
+    fs::write(from.join(&name), format!("change {n}"))?;
+    while !to.join(&name).exists() {
+        // The first one waits for the first sync, too.
+        if start.elapsed() > LONGEST {
+            return Err(format!("a change did not arrive within {LONGEST:?}").into());
+        }
+        sleep(Duration::from_micros(500));
+    }
+    Ok(start.elapsed())
 }
 
 fn print_latency(title: &str, name: &str, times: &mut [Duration], memory: &str) {

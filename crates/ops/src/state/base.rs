@@ -200,6 +200,18 @@ impl State {
         Ok((changes, newest))
     }
 
+    /// How many bytes the base has grown by since its record `since`.
+    pub fn grown_since(&self, pair: &Pair, since: i64) -> Result<u64, RunError> {
+        let grown: i64 = self.read(|db| {
+            db.query_row(
+                "SELECT coalesce(sum(length(records)), 0) FROM base WHERE pair = ? AND id > ?",
+                [pair.id, since],
+                |row| row.get(0),
+            )
+        })?;
+        Ok(grown.unsigned_abs())
+    }
+
     /// The number of the base's newest record; 0 if there is none.
     pub fn newest_record(&self, pair: &Pair) -> Result<i64, RunError> {
         self.read(|db| {

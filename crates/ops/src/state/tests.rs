@@ -177,6 +177,8 @@ fn what_is_new_in_a_base_is_told() {
     let (changes, newer) = state.base_since(&pair, newest).unwrap();
     assert_eq!(changes, [(path("x"), None), (path("y"), Some(agreed(2)))]);
     assert!(newer > newest);
+    let grown = [state.grown_since(&pair, newest).unwrap(), state.grown_since(&pair, newer).unwrap()];
+    assert!(grown[0] > 0 && grown[1] == 0);
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn golden(name: &str, said: &str) {
         (r"\d{8}T\d{6}Z-[0-9a-f]+-\d+(\.\d+)?(-[0-9]+)?", "[run]"),
         (r#""seconds":[0-9.e-]+"#, r#""seconds":[time]"#),
         (r"process \d+", "process [pid]"),
+        (r"conflict-[0-9a-f]{8}", "conflict-[hash]"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
     ] {
         settings.add_filter(pattern, replacement);
