@@ -185,6 +185,8 @@ fn write_config(home: &Path, port: u16, options: &SshdOptions) {
         "MaxStartups 100".into(),
         "PermitRootLogin yes".into(),
         format!("Subsystem sftp {}", options.subsystem),
+        // A subsystem that is a program is started by the user's shell, which shall not run what it finds at home.
+        format!("SetEnv HOME={dir}"),
     ];
     lines.extend(options.host_keys.iter().map(|kind| format!("HostKey {dir}/host_{kind}")));
     // The first of several counts: what a test asks for stands before what it could contradict.

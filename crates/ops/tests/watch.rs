@@ -157,8 +157,12 @@ fn what_comes_all_at_once_arrives_whole() {
     watching.until("2,000 files in new folders", || listing(&left) == listing(&right));
     fs::rename(right.join("t1"), right.join("t0/t1")).unwrap();
     watching.until("500 renamed ones", || right.join("t0/t1").exists() && listing(&left) == listing(&right));
-    assert_eq!(watching.told.count("problem"), 0);
-    watching.stop();
+    // What was looked at while it moved is told as changed, and taken up then.
+    let told = watching.told.0.lock().unwrap().clone();
+    let problems: Vec<_> =
+        told.iter().filter(|line| line.starts_with("problem") && !line.contains("change")).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(watching.stop().problems, []);
 }
 
 #[test]
