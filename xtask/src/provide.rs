@@ -37,6 +37,7 @@ pub const fn debian(names: &'static [&'static str], package: &'static str) -> To
 pub const TESTS: &[Tool] = &[
     debian(&["7z"], "p7zip-full"),
     debian(&["apache2"], "apache2-bin"),
+    debian(&["bsdtar"], "libarchive-tools"),
     debian(&["cc"], "gcc"),
     debian(&["chown"], "coreutils"),
     debian(&["dbus-run-session"], "dbus-daemon"),
@@ -57,6 +58,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["unzip"], "unzip"),
     debian(&["useradd"], "passwd"),
     debian(&["zip"], "zip"),
+    debian(&["zstd"], "zstd"),
     Tool { names: &["moto_server"], origin: Origin::Python("moto[s3,server]", "5.2.5", "moto") },
     RCLONE,
 ];

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sitta_tree::{Conflict, Problem, RelPath, Side, Summary};
+use sitta_tree::{Conflict, Problem, RelPath, Side, Summary, Time};
 
 use crate::Report;
+use crate::archive::StepTold;
 use crate::trash::Emptied;
 
 /// One thing that happened.
@@ -90,6 +91,8 @@ pub enum Event {
         /// Which.
         side: Side,
     },
+    /// A named step of `archive` began or ended.
+    Step(StepTold),
     /// The run ended; always the last event.
     Finished(Box<Report>),
 }
@@ -168,6 +171,22 @@ pub enum Held {
     Missing {
         /// Which side.
         side: Side,
+    },
+    /// There is nothing to pack: nothing was done.
+    Empty,
+    /// The source's newest file is older than allowed, or tells no time: nothing was done.
+    Stale {
+        /// When it was modified.
+        newest: Option<Time>,
+        /// How long ago that was.
+        age: Duration,
+        /// How long ago it may have been.
+        max_age: Duration,
+    },
+    /// An archive of this name is there already, and shall not be replaced: nothing was done.
+    Exists {
+        /// Its name.
+        name: String,
     },
     /// A side's root is another directory or another file system than at the last run, and lacks most of what it held:
     /// nothing was done.

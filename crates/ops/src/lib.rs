@@ -1,6 +1,7 @@
 //! The verbs: scan → plan → guard → apply → report.
 
 mod apply;
+pub mod archive;
 mod conflicts;
 mod content;
 mod error;

@@ -12,6 +12,8 @@ use crate::trash::TrashKeep;
 pub struct Options {
     /// What shall become of the two sides.
     pub policy: Policy,
+    /// What the verb is called; none: after the policy.
+    pub called: Option<&'static str>,
     /// What takes part.
     pub filter: Option<Arc<Filter>>,
     /// Compare by content (`--checksum`).
@@ -40,10 +42,11 @@ pub struct Options {
 impl Options {
     /// The verb, as reports and JSON name it.
     pub fn verb(&self) -> &'static str {
-        match self.policy {
-            Policy::Copy { .. } => "copy",
-            Policy::Mirror => "mirror",
-            Policy::Sync(_) => "sync",
+        match (self.called, self.policy) {
+            (Some(called), _) => called,
+            (None, Policy::Copy { .. }) => "copy",
+            (None, Policy::Mirror) => "mirror",
+            (None, Policy::Sync(_)) => "sync",
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sitta_tree::{Conflict, Problem};
 
+use crate::archive::{Packed, StepTold};
 use crate::event::Held;
 
 /// How a run ended.
@@ -71,6 +72,10 @@ pub struct Report {
     pub changed: [bool; 2],
     /// Whether this only says what would be done.
     pub dry_run: bool,
+    /// Of `archive`: its named steps, and how each ended.
+    pub steps: Vec<StepTold>,
+    /// Of `archive`: what was made.
+    pub archive: Option<Packed>,
 }
 
 impl Report {

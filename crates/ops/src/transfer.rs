@@ -308,6 +308,8 @@ impl<'a> Run<'a> {
                 .map(|side| tally.trashed[side as usize].then(|| self.trash(side)).flatten()),
             changed: tally.changed,
             dry_run: self.options.dry_run,
+            steps: Vec::new(),
+            archive: None,
         }
     }
 

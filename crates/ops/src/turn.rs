@@ -76,6 +76,7 @@ impl Turn {
             Held::Emptied { side, held } => Held::Emptied { side: self.side(side), held },
             Held::Missing { side } => Held::Missing { side: self.side(side) },
             Held::Replaced { side } => Held::Replaced { side: self.side(side) },
+            held @ (Held::Empty | Held::Stale { .. } | Held::Exists { .. }) => held,
         }
     }
 

@@ -152,6 +152,13 @@ pub fn user_name() -> Option<String> {
     account.or_else(|| variable("LOGNAME")).or_else(|| variable("USER")).filter(|name| !name.is_empty())
 }
 
+/// The name of this machine, as it may stand in a file's name.
+pub fn host_name() -> String {
+    let uname = rustix::system::uname();
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    uname.nodename().to_string_lossy().chars().map(plain).collect()
+}
+
 /// The value of a variable that the config or a convention names.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok()

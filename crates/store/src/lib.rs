@@ -26,11 +26,12 @@ pub mod watch;
 pub mod web;
 pub mod webdav;
 pub mod wrap;
+mod xattrs;
 
 pub use error::{Error, ErrorKind, Result};
 pub use location::{Location, LocationError, Password, Remote, Scheme};
 pub use open::{Access, S3Access, SshAccess, open};
 pub use store::{
-    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, OWN_DIR, Precondition, ScanOptions, Source, Store,
-    TEMP_PREFIX, What, Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, OWN_DIR, Precondition, ScanOptions, Source,
+    Store, TEMP_PREFIX, What, Write, Written, Xattrs,
 };

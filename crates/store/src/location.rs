@@ -161,7 +161,9 @@ impl Location {
             let archive = Self::parse(outer)?;
             let lower = outer.to_ascii_lowercase();
             // A folder whose name ends in '!' is nothing strange.
-            if !matches!(archive, Self::Local(_)) || ARCHIVES.iter().any(|ending| lower.ends_with(ending)) {
+            let is_file = || Path::new(outer).is_file() && !Path::new(&format!("{outer}!")).is_dir();
+            let is_called_so = ARCHIVES.iter().any(|ending| lower.ends_with(ending));
+            if !matches!(archive, Self::Local(_)) || is_called_so || is_file() {
                 return Ok(Self::Inside { archive: Box::new(archive), inner: inner.into() });
             }
         }

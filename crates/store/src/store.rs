@@ -18,6 +18,9 @@ use tokio::sync::Notify;
 /// Bytes of a file as they arrive, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
+/// Extended attributes: names and values, sorted by name.
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What a store can do beyond holding files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -118,14 +121,36 @@ pub enum Source {
     },
     /// Bytes in memory.
     Bytes(Bytes),
+    /// Bytes that are made while they are sent. How many they are is known only when all of them are made.
+    Made(Arc<dyn Maker>),
+}
+
+/// Makes the bytes of a [`Source`]: an archive, say, that is packed on its way to the store.
+#[async_trait]
+pub trait Maker: Send + Sync + fmt::Debug {
+    /// Makes all of them, from the first one on, each time it is asked: a write that failed half way begins again with
+    /// what is made then. The stream ends well only if it gave all that there shall be.
+    async fn make(&self) -> Result<ByteStream>;
+
+    /// So many bytes at most, as far as can be told before: object stores choose the size of their parts by it.
+    fn at_most(&self) -> u64;
 }
 
 impl Source {
-    /// The size in bytes.
-    pub fn size(&self) -> u64 {
+    /// The size in bytes; none where it is not known before all bytes are made.
+    pub fn size(&self) -> Option<u64> {
         match self {
-            Self::Stored { version, .. } => version.size,
-            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Stored { version, .. } => Some(version.size),
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Made(_) => None,
+        }
+    }
+
+    /// The size, or what it is expected to be at most.
+    pub fn at_most(&self) -> u64 {
+        match self {
+            Self::Made(maker) => maker.at_most(),
+            source => source.size().unwrap_or(u64::MAX),
         }
     }
 
@@ -137,6 +162,10 @@ impl Source {
             Self::Bytes(bytes) => {
                 let rest = bytes.slice(bytes.len().min(offset as usize)..);
                 let bytes = stream::once(async { Ok(rest) }).boxed();
+                return Ok(Fetched { bytes, meta: None, pinned: true });
+            }
+            Self::Made(maker) => {
+                let bytes = skip(maker.make().await?, offset);
                 return Ok(Fetched { bytes, meta: None, pinned: true });
             }
         };
@@ -174,6 +203,7 @@ impl Source {
                 let part = bytes.slice(end.min(range.start as usize)..end);
                 Ok(stream::once(async { Ok(part) }).boxed())
             }
+            Self::Made(maker) => Ok(cut(skip(maker.make().await?, range.start), range.end - range.start)),
         }
     }
 
@@ -189,10 +219,41 @@ impl Source {
     fn changed(&self, how: &'static str) -> Error {
         let (location, path) = match self {
             Self::Stored { store, path, .. } => (store.location().into(), Some(path.clone())),
-            Self::Bytes(_) => ("".into(), None),
+            Self::Bytes(_) | Self::Made(_) => ("".into(), None),
         };
         Error::new(ErrorKind::Changed, &location, path, how)
     }
+}
+
+/// The stream without its first `left` bytes.
+fn skip(bytes: ByteStream, mut left: u64) -> ByteStream {
+    if left == 0 {
+        return bytes;
+    }
+    let rest = bytes.map(move |piece| {
+        let mut piece = piece?;
+        let gone = left.min(piece.len() as u64);
+        left -= gone;
+        Ok(piece.split_off(gone as usize))
+    });
+    rest.boxed()
+}
+
+/// The stream's first `left` bytes.
+fn cut(bytes: ByteStream, left: u64) -> ByteStream {
+    let first = stream::unfold((bytes, left), |(mut bytes, left)| async move {
+        match bytes.next().await {
+            _ if left == 0 => None,
+            Some(Ok(mut piece)) => {
+                piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                let left = left - piece.len() as u64;
+                Some((Ok(piece), (bytes, left)))
+            }
+            Some(Err(error)) => Some((Err(error), (bytes, 0))),
+            None => None,
+        }
+    });
+    first.boxed()
 }
 
 /// A file's bytes, and what came with them.
@@ -369,6 +430,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         let _ = version;
         Ok(Fetched { bytes: self.read(path, offset..u64::MAX).await?, meta: None, pinned: false })
+    }
+
+    /// The extended attributes of an entry that [`Meta::xattrs`] is a digest of; none where the store keeps none.
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        let _ = path;
+        Ok(Xattrs::new())
     }
 
     /// Writes one thing. The directory above must exist. Metadata fields that are 0 were not told: they come with the

@@ -4,6 +4,7 @@
 //! three trees into actions.
 
 mod base;
+mod civil;
 mod entry;
 mod filter;
 mod fold;
@@ -11,9 +12,12 @@ pub mod guard;
 mod path;
 pub mod plan;
 mod problem;
+pub mod retention;
+pub mod template;
 mod tree;
 
 pub use base::{Agreed, Base};
+pub use civil::Civil;
 pub use entry::{ContentHash, Entry, Fingerprint, Kind, Meta, Time, Unknown};
 pub use filter::{Filter, LineError, PatternError};
 pub use fold::fold_key;

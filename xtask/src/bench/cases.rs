@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::peers::command;
-use super::{Bench, Contender, Target, data, remote, sync, table};
+use super::{Bench, Contender, Target, data, pack, remote, sync, table};
 use crate::Result;
 use crate::measure::measure;
 use crate::tools::thousands;
@@ -19,6 +19,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("large", large),
     ("hash", hash),
     ("memory", memory),
+    ("pack", pack::pack),
+    ("unpack", pack::unpack),
     ("s3", remote::s3),
     ("smb", remote::smb),
     ("sftp", remote::sftp),
@@ -27,7 +29,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("latency-of-peers", sync::latency_of_peers),
 ];
 
-fn us<'a>(command: impl Fn(usize) -> Command + 'a) -> Contender<'a> {
+pub(super) fn us<'a>(command: impl Fn(usize) -> Command + 'a) -> Contender<'a> {
     Contender { name: "sitta", target: None, command: Box::new(command) }
 }
 

@@ -68,6 +68,7 @@ pub fn on_conflict(seed: u64) -> OnConflict {
 fn options(on_conflict: OnConflict, random: &mut Random) -> Options {
     Options {
         policy: Policy::Sync(on_conflict),
+        called: None,
         filter: None,
         checksum: random.percent(8),
         hard_links: false,

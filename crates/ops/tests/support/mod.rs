@@ -31,6 +31,7 @@ impl Sink for Events {
 pub fn options(policy: Policy) -> Options {
     Options {
         policy,
+        called: None,
         filter: None,
         checksum: false,
         hard_links: false,

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command};
 
 /// The verbs in groups, as the overview shows them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Move", &["copy", "mirror", "sync", "conflicts"]),
+    ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Set up", &["config", "completions", "man"]),
@@ -13,10 +13,16 @@ const GROUPS: [(&str, &[&str]); 4] = [
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 14] = [
+const EXTRAS: [(&str, &str, &[Code]); 16] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
+    (
+        "archive",
+        "sitta archive ~/Documents nas:backup/{job}-{date}.tar.zst --keep last=7,monthly=12",
+        &[PARTIAL, HELD, INTERRUPTED],
+    ),
+    ("unpack", "sitta unpack nas:backup/Documents-2026-11-21.tar.zst ~/restored", &[PARTIAL, HELD, INTERRUPTED]),
     (
         "conflicts",
         "sitta conflicts ~/Documents nas:documents; sitta conflicts resolve report.odt --keep left",
@@ -63,7 +69,7 @@ pub fn decorate(mut cli: Command) -> Command {
         cli = cli.mut_subcommand(verb, |command| {
             let places: String = PLACES.iter().map(|(place, what)| format!("  {place:<30}{what}\n")).collect();
             let mut text = match verb {
-                "copy" | "mirror" | "sync" => format!("Places:\n{places}\n"),
+                "copy" | "mirror" | "sync" | "archive" => format!("Places:\n{places}\n"),
                 _ => String::new(),
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");

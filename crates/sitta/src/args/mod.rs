@@ -1,5 +1,6 @@
 //! The command line as it was written. What it means is resolved by the commands.
 
+mod archive;
 mod general;
 mod get;
 mod help;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use archive::{ArchiveArgs, UnpackArgs};
 pub use general::{CompletionsArgs, ConfigArgs, ConfigVerb};
 pub use get::{GetArgs, Transport};
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
@@ -82,6 +84,10 @@ pub enum Verb {
     Mirror(MirrorArgs),
     /// Keep folders in step, both ways; with --watch, until stopped
     Sync(SyncArgs),
+    /// Pack a folder or a file into one dated archive, and keep so many
+    Archive(ArchiveArgs),
+    /// Unpack an archive into a folder
+    Unpack(UnpackArgs),
     /// List and settle what both sides of a sync had changed
     Conflicts(ConflictsArgs),
     /// List, bring back or remove old versions that were kept

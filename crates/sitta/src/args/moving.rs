@@ -94,7 +94,7 @@ fn parse_max_delete(text: &str) -> Result<MaxDelete, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<u64, String> {
+pub fn parse_rate(text: &str) -> Result<u64, String> {
     match parse_size(text.trim_end_matches("/s"))? {
         0 => Err("at a rate of 0 nothing ever arrives".to_owned()),
         rate => Ok(rate),

@@ -1,5 +1,6 @@
 //! One file a verb: from the arguments to what they mean, and from what happened to the exit code.
 
+mod archive;
 mod cat;
 mod config;
 mod conflicts;
@@ -15,6 +16,7 @@ mod mirror;
 mod moving;
 mod sync;
 mod trash;
+mod unpack;
 
 use std::future::Future;
 
@@ -62,6 +64,8 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Copy(args) => return copy::run(context, args),
         Verb::Mirror(args) => return mirror::run(context, args),
         Verb::Sync(args) => return sync::run(context, args),
+        Verb::Archive(args) => return archive::run(context, &args),
+        Verb::Unpack(args) => return unpack::run(context, args),
         Verb::Conflicts(args) => conflicts::run(context, args),
         Verb::Trash(args) => trash::run(context, args),
         Verb::Ls(args) => ls::run(context, &args),
@@ -94,6 +98,8 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Copy(_) => "copy",
         Verb::Mirror(_) => "mirror",
         Verb::Sync(_) => "sync",
+        Verb::Archive(_) => "archive",
+        Verb::Unpack(_) => "unpack",
         Verb::Conflicts(_) => "conflicts",
         Verb::Trash(_) => "trash",
         Verb::Ls(_) => "ls",

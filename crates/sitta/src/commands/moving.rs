@@ -37,7 +37,8 @@ pub fn run(context: &Context, args: OneWayArgs, verb: &'static str, policy: Poli
             Some(rate) => limited(destination, &Bucket::new(rate)),
             None => destination,
         };
-        let options = Options { hard_links: args.hard_links, ..options(&args.moving, policy, None)? };
+        let called = Some(verb);
+        let options = Options { hard_links: args.hard_links, called, ..options(&args.moving, policy, None)? };
         let flow = Arc::new(Flow::default());
         stop_on_signals(&flow, &context.console);
         let pair = Pair { sides: [source, destination], options, state: state(context)?, flow };
@@ -63,6 +64,7 @@ pub fn state(context: &Context) -> Outcome<State> {
 pub fn usual(policy: Policy) -> Outcome<Options> {
     Ok(Options {
         policy,
+        called: None,
         filter: None,
         checksum: false,
         hard_links: false,
@@ -95,6 +97,7 @@ pub fn options(args: &MovingArgs, policy: Policy, trash: Option<&OsStr>) -> Outc
     }
     Ok(Options {
         policy,
+        called: None,
         filter: (!filter.is_empty()).then(|| Arc::new(filter)),
         checksum: args.checksum,
         hard_links: false,
@@ -134,7 +137,7 @@ pub fn trash(text: &OsStr) -> Outcome<Option<RelPath>> {
 }
 
 /// The rules in the order in which they were written.
-fn rules(args: &[RuleArg]) -> Outcome<Filter> {
+pub fn rules(args: &[RuleArg]) -> Outcome<Filter> {
     let mut filter = Filter::new();
     let wrong = |pattern: &str, error: PatternError| {
         Failure::usage(format!("the pattern '{pattern}' cannot be understood")).note(error.to_string())

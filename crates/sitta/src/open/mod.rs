@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use sitta_ops::archive::Format;
 use sitta_store::{Access, Error, ErrorKind, Location, LocationError, Scheme, Store};
 use sitta_tree::{Entry, Kind, Printable, RelPath};
 
@@ -72,6 +73,75 @@ pub async fn open_entry(context: &Context, text: &OsStr) -> Outcome<(Opened, Nam
         // A link may lead to a folder; and what is not there is told best as a folder that is missing.
         _ => Ok((open_place(context, place).await?, Named::Folder)),
     }
+}
+
+/// Where a new file goes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its folder.
+    pub opened: Opened,
+    /// Its name there, if one was written.
+    pub name: Option<String>,
+}
+
+/// Opens the folder that an archive goes to: the location itself, or, if it ends in an archive's name, what is above.
+pub async fn open_target(context: &Context, text: &OsStr) -> Outcome<Target> {
+    let place = resolve(context, text)?;
+    let split = match text.as_bytes().ends_with(b"/") {
+        true => None,
+        false => place.location.split_file(),
+    };
+    let folder = |opened| Ok(Target { opened, name: None });
+    let Some((dir, file)) = split else { return folder(open_place(context, place).await?) };
+    let name = String::from_utf8_lossy(file.as_bytes()).into_owned();
+    let at = place.label.trim_end_matches('/').rfind(['/', ':']).map_or(0, |at| at + 1);
+    let label = match &place.label[..at] {
+        "" => ".",
+        "/" => "/",
+        above => above.strip_suffix('/').unwrap_or(above),
+    };
+    let above = Place { location: dir, label: label.to_owned(), named: place.named.clone() };
+    if Format::of(&name).is_some() {
+        return Ok(Target { opened: open_place(context, above).await?, name: Some(name) });
+    }
+    let opened = open_place(context, above).await?;
+    match opened.store.stat(&file).await {
+        Ok(Some(entry)) if entry.kind == Kind::Dir => folder(open_place(context, place).await?),
+        Ok(Some(entry)) if entry.kind == Kind::Symlink => folder(open_place(context, place).await?),
+        Ok(_) => Err(unknown_ending(&name)),
+        Err(error) if error.kind == ErrorKind::NotFound => Err(unknown_ending(&name)),
+        Err(error) => Err(failure::looking(&opened.label, &error)),
+    }
+}
+
+/// An archive whose name does not tell what it shall be.
+pub fn unknown_ending(name: &str) -> Failure {
+    let known: Vec<&str> = Format::ENDINGS.iter().map(|(ending, _)| *ending).collect();
+    Failure::usage(format!("what '{name}' shall be is not told by its ending"))
+        .note(format!("known are {}", known.join(", ")))
+        .hint(format!("write {name}.tar.zst, or {name}/ for a folder"))
+}
+
+/// What sort of place a location is.
+#[derive(Debug, Clone, Copy)]
+pub struct Nature {
+    /// It is not on this machine.
+    pub is_remote: bool,
+    /// It is inside an archive.
+    pub is_inside: bool,
+}
+
+/// What sort of place a location is.
+pub fn nature(context: &Context, text: &OsStr) -> Outcome<Nature> {
+    fn is_remote(location: &Location) -> bool {
+        match location {
+            Location::Local(_) => false,
+            Location::Inside { archive, .. } => is_remote(archive),
+            Location::Remote(_) | Location::Named { .. } => true,
+        }
+    }
+    let location = resolve(context, text)?.location;
+    Ok(Nature { is_remote: is_remote(&location), is_inside: matches!(location, Location::Inside { .. }) })
 }
 
 /// A file of this machine: its folder as a store, and its name there.

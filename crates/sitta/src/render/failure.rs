@@ -6,7 +6,7 @@ use sitta_ops::{Held, RunError};
 use sitta_store::ErrorKind;
 use sitta_tree::Side;
 
-use super::units::{count, counted};
+use super::units::{count, counted, duration};
 use crate::exit::{Exit, Failure};
 use crate::hints;
 
@@ -29,6 +29,11 @@ impl Sides {
 /// A run that was not begun.
 pub fn run_error(error: &RunError, verb: &str, sides: &Sides) -> Failure {
     match error {
+        RunError::Nested { outer, .. } if verb == "archive" => {
+            Failure::usage(format!("the archive would go into {outer}, which is what is packed"))
+                .note("the next one would hold it, and so on; no archive was made")
+                .hint("name a destination outside of the source")
+        }
         RunError::Nested { inner, outer } if inner == outer => Failure::usage(format!(
             "{inner} is {}",
             if sides.two_way { "named twice" } else { "both source and destination" }
@@ -124,6 +129,25 @@ pub fn held(held: &Held, sides: &Sides, dry_run: bool) -> Failure {
                 Side::Left => "check how it is written, or mount the disk, and run again",
                 Side::Right => "mount the disk and run again; if it is really gone, add --force-empty once",
             }),
+        Held::Empty => Failure::new(Exit::Held, format!("{} holds nothing to pack", sides.label(Side::Left)))
+            .note("no archive was made, and none was removed")
+            .hint("mount the disk, or check the filters; if an empty archive is wanted, add --force-empty"),
+        Held::Stale { newest: None, .. } => {
+            Failure::new(Exit::Held, format!("how old {} is cannot be told", sides.label(Side::Left)))
+                .note("the place tells no times; no archive was made, and none was removed")
+                .hint("leave out --max-age to pack it all the same")
+        }
+        Held::Stale { age, max_age, .. } => {
+            let what = format!("the newest file of {} is {} old", sides.label(Side::Left), duration(*age));
+            Failure::new(Exit::Held, what)
+                .note(format!("at most {} are allowed; no archive was made, and none was removed", duration(*max_age)))
+                .hint("see why nothing new comes in; to pack it all the same, leave out --max-age or make it longer")
+        }
+        Held::Exists { name } => {
+            Failure::new(Exit::Held, format!("{name} is in {} already", sides.label(Side::Right)))
+                .note("it was left as it is; no archive was made, and none was removed")
+                .hint("leave out --no-overwrite to replace it, or put {time} into the name")
+        }
         Held::Replaced { side } => {
             let what =
                 format!("{} is another folder than at the last run, and lacks most of it", sides.label(*side));

@@ -12,7 +12,7 @@ use super::course::{Course, Look};
 use super::failure::{self, Sides};
 use super::progress::Progress;
 use super::table::{Align, Table};
-use super::{result, units};
+use super::{result, steps, units};
 use crate::context::Context;
 use crate::exit::Outcome;
 use crate::output::Console;
@@ -27,6 +27,8 @@ pub struct Human {
     sides: Sides,
     /// Changes are taken up as they happen, and each is told in a line.
     live: AtomicBool,
+    /// It goes by named steps, each of which tells what it found.
+    by_steps: AtomicBool,
     flow: Arc<Flow>,
     course: Arc<Mutex<Course>>,
     progress: Mutex<Option<Progress>>,
@@ -45,6 +47,7 @@ impl Human {
             dry_run,
             sides,
             live: AtomicBool::new(false),
+            by_steps: AtomicBool::new(false),
             flow: flow.clone(),
             course,
             progress: Mutex::new(progress),
@@ -197,6 +200,13 @@ impl Sink for Human {
                 self.console.line(format!("{}{line}", self.console.style.head("Recovered")));
             }
             Event::Expired { side, emptied } => self.expired(side, &emptied),
+            Event::Step(told) => {
+                self.by_steps.store(true, Relaxed);
+                if let Some(line) = steps::line(&told, self.console.style, self.verbose) {
+                    self.console.line(line);
+                }
+            }
+            Event::Planned(_) if self.by_steps.load(Relaxed) => {}
             Event::Planned(summary) if course.has_work() || self.verbose => {
                 self.opening(&course);
                 // A dry run's plan is its data, and printed as such at the end.

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
+use sitta_ops::archive::StepState;
 use sitta_ops::{Event, Held, Report, Sink, Step};
 use sitta_tree::{Outcome as Settled, Problem, RelPath, Side, Summary};
 
+use super::{steps, units};
 use crate::exit::Failure;
 
 /// What is written is handed over at the latest after so long, as long as something happens.
@@ -19,6 +21,8 @@ pub struct Json {
     two_way: bool,
     /// What a report is called: of several runs, `report` is only the last line of all.
     report: &'static str,
+    /// How named steps ended.
+    steps: Arc<Mutex<Vec<Value>>>,
     writer: Arc<Mutex<(BufWriter<Stdout>, Instant)>>,
 }
 
@@ -26,7 +30,7 @@ impl Json {
     /// There is one of it. `two_way`: its sides are left and right.
     pub fn new(two_way: bool) -> Self {
         let writer = (BufWriter::with_capacity(64 * 1024, stdout()), Instant::now());
-        Self { two_way, report: "report", writer: Arc::new(Mutex::new(writer)) }
+        Self { two_way, report: "report", steps: Arc::default(), writer: Arc::new(Mutex::new(writer)) }
     }
 
     /// The same, for one run of several: its report is a `pair`.
@@ -60,7 +64,12 @@ impl Json {
 
     /// The last line of a run that was not begun.
     pub fn failure(&self, verb: &str, failure: &Failure) {
-        self.write(&failure_value(verb, failure), true);
+        let mut value = failure_value(verb, failure);
+        let steps = self.steps.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !steps.is_empty() {
+            value["steps"] = steps.clone().into();
+        }
+        self.write(&value, true);
     }
 }
 
@@ -108,6 +117,16 @@ impl Sink for Json {
             Event::Held(held) => {
                 let mut object = held_value(held, self.two_way);
                 object["event"] = "held".into();
+                object
+            }
+            Event::Step(told) => {
+                let mut object = steps::value(told);
+                object["event"] = "step".into();
+                if told.state != StepState::Begun {
+                    let mut all = self.steps.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    all.retain(|known: &Value| known["step"] != object["step"]);
+                    all.push(steps::value(told));
+                }
                 object
             }
             // Printed by whoever knows the exit code.
@@ -185,6 +204,12 @@ fn held_value(held: &Held, two_way: bool) -> Value {
         Held::Emptied { side, held } => json!({"kind": "emptied", "side": side_name(*side), "held": held}),
         Held::Missing { side } => json!({"kind": "missing", "side": side_name(*side)}),
         Held::Replaced { side } => json!({"kind": "replaced", "side": side_name(*side)}),
+        Held::Empty => json!({"kind": "empty"}),
+        Held::Stale { newest, age, max_age } => json!({
+            "kind": "stale", "newest": newest.and_then(units::utc_time), "age": newest.map(|_| age.as_secs_f64()),
+            "max_age": max_age.as_secs_f64(),
+        }),
+        Held::Exists { name } => json!({"kind": "exists", "name": name}),
     }
 }
 
@@ -226,6 +251,10 @@ fn report_value(report: &Report, failure: Option<&Failure>, two_way: bool) -> Va
         "trash_list": trash,
         "dry_run": report.dry_run,
     });
+    if let Some(archive) = &report.archive {
+        object["archive"] = json!({"name": archive.name, "bytes": archive.size, "content": archive.content});
+        object["steps"] = report.steps.iter().map(steps::value).collect::<Vec<_>>().into();
+    }
     if let Some(failure) = failure {
         object["error"] = error_value(failure);
     }
@@ -244,7 +273,7 @@ pub fn plain_report(verb: &str, fields: &[(&str, Value)]) -> Value {
 /// The report of a run that was not begun, or of a verb that has nothing else to tell.
 pub fn failure_value(verb: &str, failure: &Failure) -> Value {
     let mut object = json!({"event": "report", "verb": verb, "outcome": failure.exit.outcome()});
-    if matches!(verb, "copy" | "mirror" | "sync") {
+    if matches!(verb, "copy" | "mirror" | "sync" | "archive" | "unpack") {
         for count in ["copied", "updated", "deleted", "moved", "unchanged", "conflicts", "bytes", "requests"] {
             object[count] = 0.into();
         }

@@ -6,6 +6,7 @@ pub mod human;
 pub mod json;
 pub mod progress;
 pub mod result;
+pub mod steps;
 pub mod style;
 pub mod table;
 pub mod units;

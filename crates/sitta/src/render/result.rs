@@ -9,7 +9,7 @@ use super::course::Course;
 use super::failure::Sides;
 use super::style::Style;
 use super::table::{Align, Table};
-use super::units;
+use super::{steps, units};
 use crate::hints;
 
 /// So many problems are listed unless all are asked for.
@@ -55,7 +55,7 @@ pub fn lines(
             lines.push(format!("{continued}{summary}"));
         }
     }
-    if !quiet && !report.dry_run {
+    if !quiet && !report.dry_run && report.archive.is_none() {
         lines.extend(old_versions(report, course).map(|line| format!("{continued}{line}")));
     }
     if report.outcome == Ended::Interrupted {
@@ -76,6 +76,9 @@ pub fn lines(
 fn summary(report: &Report, course: &Course) -> String {
     if report.dry_run {
         return "nothing was changed".to_owned();
+    }
+    if let Some(archive) = &report.archive {
+        return steps::summary(report, archive);
     }
     let counts = [
         (report.copied, "copied"),

@@ -7,6 +7,8 @@ fn every_verb_explains_itself() {
         "copy",
         "mirror",
         "sync",
+        "archive",
+        "unpack",
         "conflicts",
         "conflicts resolve",
         "trash",

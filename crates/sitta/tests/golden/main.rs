@@ -1,6 +1,7 @@
 //! What a user sees, word for word. `INSTA_UPDATE=always cargo test -p sitta --test golden` takes over what changed;
 //! then read the diff.
 
+mod archive;
 mod errors;
 mod get;
 mod help;
@@ -104,6 +105,8 @@ fn golden(name: &str, said: &str) {
     settings.set_omit_expression(true);
     for (pattern, replacement) in [
         (r"\b\d+\.\d s\b", "[time]"),
+        (r"\b\d+ h \d\d min old\b", "[age] old"),
+        (r#""age":[0-9.e]+"#, r#""age":[time]"#),
         (r"\d{8}T\d{6}Z-[0-9a-f]+-\d+(\.\d+)?(-[0-9]+)?", "[run]"),
         (r#""seconds":[0-9.e-]+"#, r#""seconds":[time]"#),
         (r"process \d+", "process [pid]"),

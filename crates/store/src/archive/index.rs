@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use sitta_tree::{Entry, Fingerprint, Kind, Printable, Problem, ProblemKind, RelPath, Unknown};
+use sitta_tree::{Entry, Fingerprint, Kind, Meta, Printable, Problem, ProblemKind, RelPath, Unknown};
 
 use super::{Ask, tar, zip};
-use crate::{Error, ErrorKind, Result};
+use crate::xattrs;
+use crate::{Error, ErrorKind, Result, Xattrs};
 
 /// More members than this are refused: each costs a few hundred bytes of memory.
 pub(super) const MAX_MEMBERS: usize = 10_000_000;
@@ -23,6 +24,8 @@ pub(super) struct Member {
     pub path: RelPath,
     pub entry: Entry,
     pub data: Data,
+    /// Its extended attributes, as far as stores of ours keep them.
+    pub xattrs: Xattrs,
     /// What is wrong with it, for the scan to tell.
     pub problem: Option<(ProblemKind, Box<str>)>,
 }
@@ -119,10 +122,20 @@ impl Builder {
         }
         match safe_path(name) {
             Some(path) if path.is_root() && entry.kind == Kind::Dir => self.root = Some(entry),
-            Some(path) if !path.is_root() => self.members.push(Member { path, entry, data, problem: None }),
+            Some(path) if !path.is_root() => {
+                self.members.push(Member { path, entry, data, xattrs: Xattrs::new(), problem: None });
+            }
             _ => self.misnamed(name),
         }
         Ok(())
+    }
+
+    /// The extended attributes of the member added last.
+    pub fn attributes(&mut self, xattrs: Xattrs) {
+        if let Some(last) = self.members.last_mut() {
+            last.entry.meta.xattrs = xattrs::digest(&xattrs);
+            last.xattrs = xattrs;
+        }
     }
 
     /// What is wrong with the member added last.
@@ -200,7 +213,8 @@ fn with_directories(members: Vec<Member>, problems: &mut Vec<Problem>) -> Option
                 return None;
             }
             open.push(dir.clone());
-            all.push(Member { path: dir, entry: Entry::new(Kind::Dir), data: Data::None, problem: None });
+            let (entry, data) = (Entry::new(Kind::Dir), Data::None);
+            all.push(Member { path: dir, entry, data, xattrs: Xattrs::new(), problem: None });
         }
         if member.entry.kind == Kind::Dir {
             open.push(member.path.clone());
@@ -212,7 +226,8 @@ fn with_directories(members: Vec<Member>, problems: &mut Vec<Problem>) -> Option
     Some(all)
 }
 
-/// Gives hard links the bytes of what they are links to: the last member of that path before them.
+/// Gives hard links the bytes of what they are links to: the last member of that path before them. Both have one id
+/// then, as names of one file have.
 fn resolve_links(sorted: &mut [(usize, Member)]) {
     let mut links: Vec<(usize, usize)> = Vec::new();
     for (at, (order, member)) in sorted.iter().enumerate() {
@@ -222,11 +237,11 @@ fn resolve_links(sorted: &mut [(usize, Member)]) {
     }
     links.sort_unstable();
     for (order, at) in links {
-        let Data::SameAs(target) = &sorted[at].1.data else { continue };
-        let behind = sorted.partition_point(|(o, member)| (&member.path, *o) < (target, order));
-        let found = behind.checked_sub(1).map(|at| &sorted[at].1).filter(|found| found.path == *target);
-        let found = found.filter(|found| matches!(found.entry.kind, Kind::File | Kind::Symlink));
-        let Some(found) = found.map(|found| (found.entry.clone(), found.data.clone())) else {
+        let Data::SameAs(target) = sorted[at].1.data.clone() else { continue };
+        let behind = sorted.partition_point(|(o, member)| (&member.path, *o) < (&target, order));
+        let found = behind.checked_sub(1).filter(|at| sorted[*at].1.path == target);
+        let found = found.filter(|at| matches!(sorted[*at].1.entry.kind, Kind::File | Kind::Symlink));
+        let Some(found) = found.map(|at| one_more_name(&mut sorted[at].1)) else {
             let what = format!("a hard link to {target}, which the archive does not have before it");
             sorted[at].1.entry = Entry::unknown(Unknown::Unreadable);
             sorted[at].1.data = Data::None;
@@ -234,9 +249,19 @@ fn resolve_links(sorted: &mut [(usize, Member)]) {
             continue;
         };
         let member = &mut sorted[at].1;
-        member.entry = Entry { meta: member.entry.meta, ..found.0 };
-        member.data = found.1;
+        let meta = Meta { xattrs: found.0.meta.xattrs, ..member.entry.meta };
+        member.entry = Entry { meta, ..found.0 };
+        (member.data, member.xattrs) = (found.1, found.2);
     }
+}
+
+/// Notes that a member has more names than one, and tells what is behind all of them.
+fn one_more_name(first: &mut Member) -> (Entry, Data, Xattrs) {
+    if first.entry.kind == Kind::File {
+        first.entry.linked = true;
+        first.entry.id = first.entry.change;
+    }
+    (first.entry.clone(), first.data.clone(), first.xattrs.clone())
 }
 
 /// The path that an archive's name means: `.` parts and a slash at the end left out. None for names that lead out of

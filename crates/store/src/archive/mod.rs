@@ -16,7 +16,8 @@
 //!
 //! **What is refused.** Names that lead out of the archive are told and never used. Symbolic links are kept as they are
 //! and never followed. Encrypted members, sparse ones in tars, those of a zip that share bytes with others or would grow
-//! out of all proportion are listed, and their bytes refused. Hard links in tars become files of the same content.
+//! out of all proportion are listed, and their bytes refused. Hard links in tars
+//! are told as names of one file.
 
 mod index;
 mod outside;
@@ -37,7 +38,7 @@ use self::outside::{Ask, Outside};
 use crate::gather::Gather;
 use crate::{
     ByteStream, Capabilities, Displaced, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result, ScanOptions,
-    Store, TEMP_PREFIX, Write, Written,
+    Store, TEMP_PREFIX, Write, Written, Xattrs,
 };
 
 /// What compresses a tar.
@@ -249,7 +250,7 @@ impl Store for Archive {
                 mtime_precision: if is_tar { 1 } else { 2_000_000_000 },
                 modes: true,
                 owners: is_tar,
-                xattrs: false,
+                xattrs: is_tar,
                 symlinks: true,
                 dirs: true,
                 folds_names: false,
@@ -355,6 +356,11 @@ impl Store for Archive {
         let meta = member.map(|member| member.entry.meta);
         let bytes = self.stream(&ask, &index, data, offset..u64::MAX, true).await?;
         Ok(Fetched { bytes, meta, pinned: true })
+    }
+
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        let index = self.known(&self.ask(path)).await?;
+        Ok(self.member(&index, path).map(|member| member.xattrs.clone()).unwrap_or_default())
     }
 
     async fn write(&self, write: Write, _: &Arc<Flow>) -> Result<Written> {

@@ -5,6 +5,7 @@
 mod batches;
 mod changes;
 mod displaced;
+mod made;
 mod meta;
 mod names;
 mod preconditions;
@@ -113,6 +114,10 @@ fn changing() -> Vec<Check> {
         check!(writes::source_that_changed_before),
         check!(writes::source_that_fails),
         check!(writes::from_another_store),
+        check!(made::of_any_size),
+        check!(made::replaces),
+        check!(made::that_fails_half_way),
+        check!(made::cancelled_half_way),
         check!(writes::symlinks, |c| c.traits.symlinks),
         check!(writes::not_through_links, |c| c.traits.symlinks),
         check!(writes::hard_links, |c| c.hard_links),

@@ -16,7 +16,7 @@ use super::facts::{entry_at, stat_at, timestamps};
 use super::place::{self, Spot};
 use super::stage::{Session, Staged, Wanted};
 use super::{Inner, errno::Fail};
-use crate::{Displaced, Error, ErrorKind, Flow, Precondition, Result, Source, What, Write, Written};
+use crate::{Displaced, Error, ErrorKind, Flow, Precondition, Result, Source, What, Write, Written, Xattrs};
 
 /// Files up to this size are put into a new directory before it appears: a crash loses no more than a batch of them.
 const IN_NEW_DIR: u64 = 4 << 20;
@@ -29,6 +29,8 @@ const SYNC_ALL: usize = 4;
 pub(super) struct Item {
     pub write: Write,
     pub feed: Option<Receiver<Fed>>,
+    /// The extended attributes of a file from elsewhere.
+    pub xattrs: Xattrs,
 }
 
 /// A file that waits for the sync before it replaces another.
@@ -93,7 +95,7 @@ impl Batch<'_> {
     /// For each directory to be made, the small new files and links right inside it that come later.
     fn directly_in_new_dirs(&self) -> HashMap<RelPath, Vec<usize>> {
         let mut inside = HashMap::new();
-        for (index, Item { write, feed }) in self.items.iter().enumerate() {
+        for (index, Item { write, feed, .. }) in self.items.iter().enumerate() {
             if write.expect != Precondition::Absent {
                 continue;
             }
@@ -102,7 +104,7 @@ impl Batch<'_> {
                     inside.insert(write.path.clone(), Vec::new());
                     false
                 }
-                What::File(source) => feed.is_none() && source.size() <= IN_NEW_DIR,
+                What::File(source) => feed.is_none() && source.size().is_some_and(|size| size <= IN_NEW_DIR),
                 What::Symlink(_) => true,
                 What::Link(_) => false,
             };
@@ -181,12 +183,12 @@ impl Batch<'_> {
     /// Creates one file or link by its own name in a directory that nobody sees yet.
     fn fill(&mut self, dir: &Rc<OwnedFd>, index: usize) -> Result<Written> {
         let wanted = self.wanted(&self.items[index].write);
-        let Write { path, what, .. } = &self.items[index].write;
+        let Item { write: Write { path, what, .. }, xattrs, .. } = &self.items[index];
         let session = &mut self.session;
         let name = path.name();
         match what {
             What::File(source) => {
-                let staged = session.stage_file(dir, name, path, source, None, &wanted)?;
+                let staged = session.stage_file(dir, name, path, (source, xattrs), None, &wanted)?;
                 let entry = session.settle(dir, &staged.fd, &wanted);
                 Ok(Written { entry: entry.map_err(|e| session.inner.error(path, e))?, content: staged.content })
             }
@@ -224,10 +226,10 @@ impl Batch<'_> {
         let mut wanted = self.wanted(&self.items[index].write);
         let inner = self.session.inner;
         let (dir, name) = self.session.dirs.parent(&path).map_err(|e| inner.error(&path, e))?;
-        let Item { write, feed } = &mut self.items[index];
+        let Item { write, feed, xattrs } = &mut self.items[index];
         let What::File(source) = &write.what else { unreachable!("a file") };
         // A precondition that fails already spares the transfer; the one that counts comes last.
-        if write.expect != Precondition::Absent || source.size() > IN_NEW_DIR {
+        if write.expect != Precondition::Absent || source.size().is_none_or(|size| size > IN_NEW_DIR) {
             let old = entry_at(self.session.facts, &*dir, name).map_err(|e| inner.error(&path, e))?;
             let early = match (&old, &write.expect) {
                 (Some(_), Precondition::Absent) => Err(Fail::changed("something stands there already")),
@@ -239,7 +241,7 @@ impl Batch<'_> {
             keep_mode(&mut wanted, old.as_ref(), inner);
         }
         let temp = write.temp.as_bytes();
-        let staged = self.session.stage_file(&dir, temp, &path, source, feed.as_mut(), &wanted)?;
+        let staged = self.session.stage_file(&dir, temp, &path, (source, xattrs), feed.as_mut(), &wanted)?;
         Ok(Waiting { index, dir, staged, wanted })
     }
 

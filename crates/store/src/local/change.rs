@@ -14,7 +14,7 @@ use super::place::{self, Spot, move_new};
 use super::stage::Wanted;
 use super::{Inner, LocalStore, errno, xattrs};
 use crate::check::same_bytes;
-use crate::{Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, TEMP_PREFIX, Written};
+use crate::{Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, TEMP_PREFIX, Written, Xattrs};
 
 fn expected(entry: Option<Entry>, expect: &Precondition) -> Result<Entry, Fail> {
     match (entry, expect) {
@@ -165,7 +165,7 @@ pub(super) fn set_meta(
     path: &RelPath,
     meta: &Meta,
     expect: &Precondition,
-    xattrs_of: Option<(&LocalStore, &RelPath)>,
+    like: Option<Like<'_>>,
 ) -> Result<Written> {
     let run = || -> Result<Entry, Fail> {
         let (mut dirs, facts) = inner.enter()?;
@@ -182,8 +182,8 @@ pub(super) fn set_meta(
         // From here on the handle is meant, whatever becomes of the name.
         let old = facts.entry(&rustix::fs::fstat(&fd)?);
         let old = expected(Some(old), expect)?;
-        if let Some((store, like)) = xattrs_of {
-            copy_xattrs(&store.inner, like, &fd, &old)?;
+        if let Some(like) = like {
+            give_xattrs(like, &fd, &old)?;
         }
         apply(&fd, &old, &Wanted::new(inner, meta, true))?;
         let mut entry = facts.entry(&rustix::fs::fstat(&fd)?);
@@ -195,12 +195,26 @@ pub(super) fn set_meta(
     run().map(|entry| Written { entry, content: None }).map_err(|fail| inner.fail(path, fail))
 }
 
+/// Where an entry gets its extended attributes from.
+pub(super) enum Like<'l> {
+    /// An entry of this machine.
+    Local(&'l LocalStore, &'l RelPath),
+    /// These.
+    These(&'l Xattrs),
+}
+
 /// Gives an entry, open as a handle, the extended attributes of another one. Those of links are left alone.
-fn copy_xattrs(from: &Inner, path: &RelPath, fd: &OwnedFd, old: &Entry) -> Result<(), Fail> {
+fn give_xattrs(like: Like<'_>, fd: &OwnedFd, old: &Entry) -> Result<(), Fail> {
     if old.kind == Kind::Symlink {
         return Ok(());
     }
-    let (mut dirs, _) = from.enter()?;
+    // The handle cannot be written through; opened again by its own name it is the same inode.
+    let itself = || rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), OFlags::RDONLY, Mode::empty());
+    let (store, path) = match like {
+        Like::Local(store, path) => (store, path),
+        Like::These(pairs) => return Ok(xattrs::replace_by(pairs, itself()?.as_fd())?),
+    };
+    let (mut dirs, _) = store.inner.enter()?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let source = if path.is_root() {
         rustix::fs::openat(dirs.root(), c".", flags, Mode::empty())?
@@ -208,9 +222,7 @@ fn copy_xattrs(from: &Inner, path: &RelPath, fd: &OwnedFd, old: &Entry) -> Resul
         let (dir, name) = dirs.parent(path)?;
         rustix::fs::openat(&*dir, name, flags, Mode::empty())?
     };
-    // The handle cannot be written through; opened again by its own name it is the same inode.
-    let itself = rustix::fs::open(format!("/proc/self/fd/{}", fd.as_raw_fd()), OFlags::RDONLY, Mode::empty())?;
-    Ok(xattrs::replace(source.as_fd(), itself.as_fd())?)
+    Ok(xattrs::replace(source.as_fd(), itself()?.as_fd())?)
 }
 
 /// Sets what differs, through the handle.
@@ -235,9 +247,14 @@ fn apply(fd: &OwnedFd, old: &Entry, wanted: &Wanted) -> Result<(), Errno> {
     }
 }
 
-/// See [`crate::Store::apply`]; there are no writes among the changes.
-pub(super) fn apply_all(inner: &Arc<Inner>, changes: Vec<Change>, flow: &Flow) -> Vec<Result<Option<Written>>> {
-    let one = |change| match change {
+/// See [`crate::Store::apply`]; there are no writes among the changes. Each comes with the extended attributes that it
+/// sets, where they are those of an entry elsewhere.
+pub(super) fn apply_all(
+    inner: &Arc<Inner>,
+    changes: Vec<(Change, Result<Option<Xattrs>>)>,
+    flow: &Flow,
+) -> Vec<Result<Option<Written>>> {
+    let one = |(change, pairs): (Change, Result<Option<Xattrs>>)| match change {
         Change::Remove { path, expect, displaced } => {
             stopped(inner, &path, flow).and_then(|()| remove(inner, &path, &expect, &displaced)).map(|()| None)
         }
@@ -246,7 +263,9 @@ pub(super) fn apply_all(inner: &Arc<Inner>, changes: Vec<Change>, flow: &Flow) -
         }
         Change::SetMeta { path, meta, expect, xattrs_of } => stopped(inner, &path, flow)
             .and_then(|()| {
-                let like = xattrs_of.as_ref().and_then(|(store, path)| Some((store.as_local()?, path)));
+                let pairs = pairs?;
+                let local = xattrs_of.as_ref().and_then(|(store, path)| Some(Like::Local(store.as_local()?, path)));
+                let like = local.or(pairs.as_ref().map(Like::These));
                 set_meta(inner, &path, &meta, &expect, like)
             })
             .map(Some),

@@ -208,11 +208,11 @@ fn hash_zeros(hasher: &mut blake3::Hasher, mut count: u64, flow: &Flow) -> Resul
     Ok(())
 }
 
-/// Writes what a store elsewhere sends; `size` bytes are due.
+/// Writes what a store elsewhere sends; `size` bytes are due, where that is known.
 pub(super) fn receive(
     feed: &mut tokio::sync::mpsc::Receiver<Fed>,
     to: &OwnedFd,
-    size: u64,
+    size: Option<u64>,
     flow: &Flow,
 ) -> Result<ContentHash, Trouble> {
     let mut hasher = blake3::Hasher::new();
@@ -228,7 +228,9 @@ pub(super) fn receive(
                 flow.add_bytes(bytes.len() as u64);
                 got += bytes.len() as u64;
             }
-            Some(Fed::Done) if got == size => return Ok(ContentHash(*hasher.finalize().as_bytes())),
+            Some(Fed::Done) if size.is_none_or(|size| got == size) => {
+                return Ok(ContentHash(*hasher.finalize().as_bytes()));
+            }
             Some(Fed::Done) => return Err(Trouble::Changed),
             Some(Fed::Failed(error)) => return Err(Trouble::Elsewhere(error)),
             // Whoever fed us was dropped.

@@ -12,6 +12,7 @@ mod facts;
 mod place;
 mod probe;
 mod read;
+mod reader;
 mod scan;
 mod stage;
 mod stream;
@@ -21,8 +22,10 @@ mod tick;
 mod watch;
 mod xattrs;
 
+pub use self::reader::{OpenFile, Reader};
+
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -38,7 +41,7 @@ use crate::temps::TempNames;
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result,
-    ScanOptions, Store, TEMP_PREFIX, Write, Written,
+    ScanOptions, Store, TEMP_PREFIX, Write, Written, Xattrs,
 };
 use dirs::Dirs;
 use errno::Fail;
@@ -198,6 +201,15 @@ impl Inner {
         }
     }
 
+    fn xattrs(&self, path: &RelPath) -> Result<Xattrs, Errno> {
+        let (mut dirs, _) = self.enter()?;
+        if path.is_root() {
+            return xattrs::pairs_fd(dirs.root().as_fd());
+        }
+        let (dir, name) = dirs.parent(path)?;
+        xattrs::pairs_at(dir.as_fd(), name)
+    }
+
     fn list(&self, dir: &RelPath) -> Result<Vec<Named>, Errno> {
         let root = self.root()?;
         let facts = self.facts(&root);
@@ -282,6 +294,11 @@ impl Store for LocalStore {
         self.blocking(move |inner| read::stream(inner, path, range)).await
     }
 
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        let path = path.clone();
+        self.blocking(move |inner| inner.xattrs(&path).map_err(|errno| inner.error(&path, errno))).await
+    }
+
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
         let mut results = stream::write_all(self, vec![write], flow).await;
         results.pop().expect("one result for one write")
@@ -295,8 +312,17 @@ impl Store for LocalStore {
         if changes.iter().any(|change| matches!(change, Change::Write(_))) {
             return apply_in_turn(self, changes, flow).await;
         }
-        let flow = flow.clone();
-        let done = self.blocking(move |inner| Ok(change::apply_all(inner, changes, &flow))).await;
+        let (flow, mut furnished) = (flow.clone(), Vec::with_capacity(changes.len()));
+        for change in changes {
+            let pairs = match &change {
+                Change::SetMeta { xattrs_of: Some((store, path)), .. } if store.as_local().is_none() => {
+                    store.xattrs(path).await.map(Some)
+                }
+                _ => Ok(None),
+            };
+            furnished.push((change, pairs));
+        }
+        let done = self.blocking(move |inner| Ok(change::apply_all(inner, furnished, &flow))).await;
         done.expect("the calls' own errors are inside")
     }
 

@@ -15,7 +15,7 @@ use super::content::{self, CHUNK, Fed, Trouble};
 use super::dirs::Dirs;
 use super::facts::{Facts, dev, timestamps};
 use super::{Inner, xattrs};
-use crate::{Error, ErrorKind, Flow, Result, Source};
+use crate::{Error, ErrorKind, Flow, Result, Source, Xattrs};
 
 /// The metadata that shall be set; what is none stays as the system gives it.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,7 @@ impl<'a> Session<'a> {
         dir: &OwnedFd,
         name: &[u8],
         path: &RelPath,
-        source: &Source,
+        (source, xattrs): (&Source, &Xattrs),
         feed: Option<&mut Receiver<Fed>>,
         wanted: &Wanted,
     ) -> Result<Staged> {
@@ -100,9 +100,12 @@ impl<'a> Session<'a> {
                 self.flow.add_bytes(bytes.len() as u64);
                 (fd, filled)
             }
-            (None, Source::Stored { .. }) => unreachable!("a source elsewhere comes with its feed"),
+            (None, Source::Stored { .. } | Source::Made(_)) => {
+                unreachable!("a source elsewhere comes with its feed")
+            }
         };
         let done = filled.map_err(|trouble| self.trouble(trouble, path, None)).and_then(|content| {
+            xattrs::set(fd.as_fd(), xattrs).map_err(|errno| self.inner.error(path, errno))?;
             self.dress(&fd, wanted).map_err(|errno| self.inner.error(path, errno))?;
             Ok(Some(content))
         });

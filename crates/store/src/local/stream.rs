@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use super::LocalStore;
 use super::batch::{self, Item};
 use super::content::Fed;
-use crate::{ByteStream, Error, Fetched, Flow, Result, Source, What, Write, Written};
+use crate::{ByteStream, Error, Fetched, Flow, Result, Source, What, Write, Written, Xattrs};
 
 /// Up to this size a file from elsewhere is fetched whole.
 const WHOLE: u64 = 1 << 20;
@@ -21,7 +21,11 @@ const HELD: u64 = 16 << 20;
 const PIECES: usize = 4;
 
 fn is_far(write: &Write) -> bool {
-    matches!(&write.what, What::File(Source::Stored { store, .. }) if store.as_local().is_none())
+    match &write.what {
+        What::File(Source::Stored { store, .. }) => store.as_local().is_none(),
+        What::File(source) => source.size().is_none(),
+        What::Symlink(_) | What::Dir | What::Link(_) => false,
+    }
 }
 
 /// How many files its store likes to give at once.
@@ -34,7 +38,7 @@ fn ahead_of(write: &Write) -> usize {
 
 pub(super) async fn write_all(store: &LocalStore, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
     if !writes.iter().any(is_far) {
-        let items = writes.into_iter().map(|write| Item { write, feed: None }).collect();
+        let items = writes.into_iter().map(|write| Item { write, feed: None, xattrs: Xattrs::new() }).collect();
         return carry_out(store, items, flow).await;
     }
     let mut results: Vec<Option<Result<Written>>> = writes.iter().map(|_| None).collect();
@@ -49,7 +53,7 @@ pub(super) async fn write_all(store: &LocalStore, writes: Vec<Write>, flow: &Arc
             ahead.push_back(fetch(index, write, flow));
         }
         let Some((index, fetched)) = ahead.next().await else { break };
-        let (write, held) = match fetched {
+        let (write, held, xattrs) = match fetched {
             Ok(fetched) => fetched,
             Err(error) => {
                 results[index] = Some(Err(error));
@@ -62,10 +66,10 @@ pub(super) async fn write_all(store: &LocalStore, writes: Vec<Write>, flow: &Arc
             finish(store, &mut run, flow, &mut results).await;
         }
         if large {
-            results[index] = Some(pipe(store, write, flow).await);
+            results[index] = Some(pipe(store, write, xattrs, flow).await);
         } else {
             run.0.push(index);
-            run.1.push(Item { write, feed: None });
+            run.1.push(Item { write, feed: None, xattrs });
         }
     }
     finish(store, &mut run, flow, &mut results).await;
@@ -88,26 +92,42 @@ async fn finish(
     }
 }
 
-/// Fetches a small file from elsewhere; others stay as they are. Also tells how many bytes are held.
-async fn fetch(index: usize, mut write: Write, flow: &Flow) -> (usize, Result<(Write, u64)>) {
-    let What::File(source) = &write.what else { return (index, Ok((write, 0))) };
-    if !is_far(&write) || source.size() > WHOLE || flow.is_cancelled() {
-        return (index, Ok((write, 0)));
+/// Fetches a small file from elsewhere; others stay as they are. Also tells how many bytes are held, and the extended
+/// attributes.
+async fn fetch(index: usize, mut write: Write, flow: &Flow) -> (usize, Result<(Write, u64, Xattrs)>) {
+    let What::File(source) = &write.what else { return (index, Ok((write, 0, Xattrs::new()))) };
+    if !is_far(&write) || flow.is_cancelled() {
+        return (index, Ok((write, 0, Xattrs::new())));
+    }
+    let xattrs = match attributes(&write).await {
+        Ok(xattrs) => xattrs,
+        Err(error) => return (index, Err(error)),
+    };
+    if source.size().is_none_or(|size| size > WHOLE) {
+        return (index, Ok((write, 0, xattrs)));
     }
     match whole(source).await {
         Ok((bytes, meta)) => {
             let held = bytes.len() as u64;
             write.meta = meta.map_or(write.meta, |told| write.meta.or(&told));
             write.what = What::File(Source::Bytes(bytes));
-            (index, Ok((write, held)))
+            (index, Ok((write, held, xattrs)))
         }
         Err(error) => (index, Err(error)),
     }
 }
 
+/// The extended attributes that a file from elsewhere shall get.
+async fn attributes(write: &Write) -> Result<Xattrs> {
+    match &write.what {
+        What::File(Source::Stored { store, path, .. }) if write.meta.xattrs != 0 => store.xattrs(path).await,
+        _ => Ok(Xattrs::new()),
+    }
+}
+
 /// All bytes of a source, and the metadata that came with them.
 async fn whole(source: &Source) -> Result<(Bytes, Option<Meta>)> {
-    let size = source.size() as usize;
+    let size = source.size().unwrap_or(0) as usize;
     let Fetched { bytes: mut stream, meta, .. } = source.open(0).await?;
     let mut bytes = BytesMut::new();
     while let Some(piece) = stream.next().await {
@@ -122,12 +142,12 @@ async fn whole(source: &Source) -> Result<(Bytes, Option<Meta>)> {
 }
 
 /// Writes one large file as it arrives.
-async fn pipe(store: &LocalStore, write: Write, flow: &Arc<Flow>) -> Result<Written> {
+async fn pipe(store: &LocalStore, write: Write, xattrs: Xattrs, flow: &Arc<Flow>) -> Result<Written> {
     let (sender, receiver) = channel(PIECES);
     let What::File(source) = &write.what else { unreachable!("a file") };
     let Fetched { bytes, meta, .. } = source.open(0).await?;
     let write = Write { meta: meta.map_or(write.meta, |told| write.meta.or(&told)), ..write };
-    let items = vec![Item { write, feed: Some(receiver) }];
+    let items = vec![Item { write, feed: Some(receiver), xattrs }];
     let (mut results, ()) = tokio::join!(carry_out(store, items, flow), feed(bytes, sender));
     results.pop().expect("one result for one write")
 }

@@ -6,15 +6,8 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-/// Whether an attribute is one that we compare and copy: others are the system's business.
-fn is_ours(name: &[u8]) -> bool {
-    name.starts_with(b"user.")
-        || (rustix::process::geteuid().is_root() && name.starts_with(b"trusted."))
-        || name.starts_with(b"system.posix_acl_")
-}
-
-/// Names and values, sorted by name.
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+use crate::Xattrs;
+use crate::xattrs::{digest, is_ours};
 
 /// The path by which the calls that know no handle reach `name` of an open directory, or the handle itself.
 fn by_handle(dir: BorrowedFd<'_>, name: Option<&[u8]>) -> Vec<u8> {
@@ -44,7 +37,7 @@ fn split(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|b| *b == 0).filter(|name| !name.is_empty() && is_ours(name))
 }
 
-fn pairs_fd(fd: BorrowedFd<'_>) -> Result<Pairs, Errno> {
+pub(super) fn pairs_fd(fd: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
     let list = match grow(|buffer| rustix::fs::flistxattr(fd, spare_capacity(buffer))) {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         list => list?,
@@ -53,7 +46,7 @@ fn pairs_fd(fd: BorrowedFd<'_>) -> Result<Pairs, Errno> {
     collect(&list, value)
 }
 
-fn collect(list: &[u8], value: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>) -> Result<Pairs, Errno> {
+fn collect(list: &[u8], value: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>) -> Result<Xattrs, Errno> {
     let mut pairs = Vec::new();
     for name in split(list) {
         match value(name) {
@@ -66,22 +59,6 @@ fn collect(list: &[u8], value: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>) -> Resu
     Ok(pairs)
 }
 
-/// 64 bits of BLAKE3 over names and values; 0 when there are none.
-fn digest(pairs: &Pairs) -> u64 {
-    if pairs.is_empty() {
-        return 0;
-    }
-    let mut hasher = blake3::Hasher::new();
-    for (name, value) in pairs {
-        for part in [name, value] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    let bytes: [u8; 8] = hasher.finalize().as_bytes()[..8].try_into().expect("eight bytes");
-    u64::from_le_bytes(bytes).max(1)
-}
-
 /// The digest of an open file's or directory's attributes.
 pub(super) fn digest_fd(fd: impl AsFd) -> Result<u64, Errno> {
     pairs_fd(fd.as_fd()).map(|pairs| digest(&pairs))
@@ -89,34 +66,43 @@ pub(super) fn digest_fd(fd: impl AsFd) -> Result<u64, Errno> {
 
 /// The digest of the attributes of `name` in an open directory; a link's own, not those of where it points.
 pub(super) fn digest_at(dir: BorrowedFd<'_>, name: &[u8]) -> Result<u64, Errno> {
+    pairs_at(dir, name).map(|pairs| digest(&pairs))
+}
+
+/// The attributes of `name` in an open directory; a link's own too.
+pub(super) fn pairs_at(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Xattrs, Errno> {
     let path = by_handle(dir, Some(name));
     let list = match grow(|buffer| rustix::fs::llistxattr(&path[..], spare_capacity(buffer))) {
-        Err(Errno::OPNOTSUPP) => return Ok(0),
+        Err(Errno::OPNOTSUPP) => return Ok(Xattrs::new()),
         list => list?,
     };
-    if list.is_empty() {
-        return Ok(0);
-    }
     let value = |name: &[u8]| grow(|buffer| rustix::fs::lgetxattr(&path[..], name, spare_capacity(buffer)));
-    collect(&list, value).map(|pairs| digest(&pairs))
+    collect(&list, value)
 }
 
 /// Gives `to` the attributes of `from` in the place of its own.
 pub(super) fn replace(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-    let new = pairs_fd(from)?;
+    replace_by(&pairs_fd(from)?, to)
+}
+
+/// Gives `to` these attributes in the place of its own.
+pub(super) fn replace_by(new: &Xattrs, to: BorrowedFd<'_>) -> Result<(), Errno> {
     for (name, _) in pairs_fd(to)? {
         if !new.iter().any(|(kept, _)| *kept == name) {
             rustix::fs::fremovexattr(to, &name[..])?;
         }
     }
-    new.iter().try_for_each(|(name, value)| rustix::fs::fsetxattr(to, &name[..], value, XattrFlags::empty()))
+    set(to, new)
 }
 
 /// Gives `to` the attributes of `from`, and returns their digest.
 pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<u64, Errno> {
     let pairs = pairs_fd(from)?;
-    for (name, value) in &pairs {
-        rustix::fs::fsetxattr(to, &name[..], value, XattrFlags::empty())?;
-    }
+    set(to, &pairs)?;
     Ok(digest(&pairs))
+}
+
+/// Gives a new file these attributes.
+pub(super) fn set(to: BorrowedFd<'_>, pairs: &Xattrs) -> Result<(), Errno> {
+    pairs.iter().try_for_each(|(name, value)| rustix::fs::fsetxattr(to, &name[..], value, XattrFlags::empty()))
 }

@@ -53,10 +53,10 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
         Ok(Fetched { bytes: self.read(path, offset..u64::MAX).await?, meta: None, pinned: false })
     }
 
-    /// Makes a new file, in a place where nothing stands, from exactly `size` bytes, with the metadata that is kept
-    /// (fields that are 0 were not told). What was made of it is left behind on failure. A failure of `bytes` comes
+    /// Makes a new file, in a place where nothing stands, from exactly `size` bytes, or as many as there are if that is
+    /// not known before, with the metadata that is kept (fields that are 0 were not told). What was made of it is left behind on failure. A failure of `bytes` comes
     /// back in any form: the caller knows it already.
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()>;
+    async fn create(&self, path: &RelPath, bytes: ByteStream, size: Option<u64>, meta: &Meta) -> Result<()>;
 
     /// Up to which size [`Protocol::place`] takes a file.
     fn places(&self) -> u64 {

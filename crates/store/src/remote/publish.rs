@@ -61,14 +61,14 @@ impl<P: Protocol> RemoteStore<P> {
     }
 
     pub(super) async fn write_file(&self, write: &Write, source: &Source, flow: &Arc<Flow>) -> Result<Written> {
-        let seen = self.look(write, source.size() >= LOOK_FIRST).await?;
+        let seen = self.look(write, source.size().is_none_or(|size| size >= LOOK_FIRST)).await?;
         let temp = self.temp(write)?;
         let Fetched { bytes, meta, .. } = source.open(0).await?;
         let meta = meta.map_or(write.meta, |told| write.meta.or(&told));
         let (body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
         let mut bytes = body.watch(bytes, flow, cancelled);
         let places = self.protocol.places();
-        if places > 0 && source.size() <= places {
+        if places > 0 && source.size().is_some_and(|size| size <= places) {
             // All bytes are vouched for before anything is made.
             let data: Bytes = bytes.try_collect::<Vec<_>>().await?.concat().into();
             if let Some(replace) = replaces(write, seen.as_ref()) {

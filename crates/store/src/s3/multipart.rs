@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::StreamExt;
 use http::{HeaderMap, HeaderName, Method, header};
-use sitta_tree::RelPath;
+use sitta_tree::{Meta, RelPath};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
@@ -13,6 +13,7 @@ use super::client::{Call, Client};
 use super::object::{Sum, bare, meta_headers};
 use super::write::{TYPE, new_meta};
 use super::{Limits, S3Store, xml};
+use crate::body::Body;
 use crate::{ByteStream, ErrorKind, Flow, Precondition, Result, Source, Write, Written};
 
 /// Parts of one file on their way.
@@ -152,25 +153,59 @@ impl S3Store {
         if write.expect != Precondition::None {
             self.look(write).await?;
         }
+        let opened = self.open_source(write, source, flow).await?;
+        self.send_in_parts(write, key, opened, source.at_most()).await
+    }
+
+    /// Writes what is made while it is sent: whole if it turns out to be small, in parts else.
+    pub(super) async fn write_made(
+        &self,
+        write: &Write,
+        key: &str,
+        source: &Source,
+        flow: &Arc<Flow>,
+    ) -> Result<Written> {
+        let target = self.look(write).await?;
+        let permit = self.memory(self.limits.whole).await;
         let (bytes, body, meta) = self.open_source(write, source, flow).await?;
+        let mut bytes = Parts { bytes: bytes.fuse().boxed(), left_over: None };
+        let first = bytes.next(self.limits.whole).await?;
+        if let Some(content) = body.content() {
+            return self.put(write, key, &target, (first, meta, content)).await;
+        }
+        drop(permit);
+        let first = first.into_iter().chain(bytes.left_over.take()).map(Ok);
+        let bytes = futures::stream::iter(first).chain(bytes.bytes).boxed();
+        self.send_in_parts(write, key, (bytes, body, meta), source.at_most()).await
+    }
+
+    async fn send_in_parts(
+        &self,
+        write: &Write,
+        key: &str,
+        (bytes, body, meta): (ByteStream, Body, Meta),
+        at_most: u64,
+    ) -> Result<Written> {
         let meta = new_meta(&write.meta.or(&meta));
         let mut headers = meta_headers(&meta, false);
         headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(TYPE));
         let mut upload = Upload::begin(&self.client, &write.path, key, headers).await?;
         let sent = async {
-            let mut parts = self.send_parts(&upload, bytes, part_size(&self.limits, source.size())).await?;
+            let (mut parts, size) = self.send_parts(&upload, bytes, part_size(&self.limits, at_most)).await?;
             let unread = || self.error(ErrorKind::Other, &write.path, "its bytes were not read to the end");
             let content = body.content().ok_or_else(unread)?;
             // Right before it becomes visible.
             let target = self.look(write).await?;
             let answer = self.replace(write, &target, upload.completion(&mut parts)).await?;
-            Ok((parts, content, answer))
+            Ok((parts, size, content, answer))
         };
         let completed = match sent.await {
-            Ok((parts, content, answer)) => upload.complete(answer).await.map(|etag| (parts, content, etag)),
+            Ok((parts, size, content, answer)) => {
+                upload.complete(answer).await.map(|etag| (parts, size, content, etag))
+            }
             Err(error) => Err(error),
         };
-        let (parts, content, etag) = match completed {
+        let (parts, size, content, etag) = match completed {
             Ok(completed) => completed,
             Err(error) => {
                 upload.abort().await;
@@ -183,13 +218,14 @@ impl S3Store {
             return Err(self.error(ErrorKind::Corrupt, &write.path, "the server holds other bytes than were sent"));
         }
         // Not every server tells of an object made of parts what it has answered to their completion.
-        let entry = self.written_entry(&write.path, &HeaderMap::new(), None, None, source.size(), meta).await?;
+        let entry = self.written_entry(&write.path, &HeaderMap::new(), None, None, size, meta).await?;
         Ok(Written { entry, content: Some(content) })
     }
 
-    async fn send_parts(&self, upload: &Upload, bytes: ByteStream, size: u64) -> Result<Vec<Part>> {
+    /// Sends parts of `size` bytes; also tells how many bytes they were all in all.
+    async fn send_parts(&self, upload: &Upload, bytes: ByteStream, size: u64) -> Result<(Vec<Part>, u64)> {
         let mut bytes = Parts { bytes: bytes.fuse().boxed(), left_over: None };
-        let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
+        let (mut sending, mut parts, mut sent) = (JoinSet::new(), Vec::new(), 0);
         let stopped = |_| self.error(ErrorKind::Other, &upload.path, "the upload was stopped");
         for number in 1.. {
             while sending.len() >= IN_FLIGHT
@@ -202,12 +238,13 @@ impl S3Store {
             if pieces.is_empty() {
                 break;
             }
+            sent += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
             sending.spawn(send_part(self.client.clone(), upload.part(number), number, pieces, permit));
         }
         while let Some(part) = sending.join_next().await {
             parts.push(part.map_err(stopped)??);
         }
-        Ok(parts)
+        Ok((parts, sent))
     }
 }
 

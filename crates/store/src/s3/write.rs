@@ -32,23 +32,35 @@ pub(super) struct Target {
 impl S3Store {
     pub(super) async fn write_file(&self, write: &Write, source: &Source, flow: &Arc<Flow>) -> Result<Written> {
         let key = self.key(&write.path)?;
-        if source.size() > self.limits.whole {
-            return self.write_parts(write, &key, source, flow).await;
+        match source.size() {
+            Some(size) if size <= self.limits.whole => {}
+            Some(_) => return self.write_parts(write, &key, source, flow).await,
+            None => return self.write_made(write, &key, source, flow).await,
         }
-        let _permit = self.memory(source.size()).await;
+        let _permit = self.memory(source.at_most()).await;
         // The source is read while the target is looked at; all of it, before anything is sent.
         let (target, read) = tokio::join!(self.look(write), self.read_source(write, source, flow));
-        let (pieces, meta, content) = read?;
-        let target = target?;
+        self.put(write, &key, &target?, read?).await
+    }
+
+    /// Sends one object whole.
+    pub(super) async fn put(
+        &self,
+        write: &Write,
+        key: &str,
+        target: &Target,
+        (pieces, meta, content): (Vec<Bytes>, Meta, ContentHash),
+    ) -> Result<Written> {
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
         let meta = new_meta(&write.meta.or(&meta));
         let sum = Sum::of(pieces.iter().map(|piece| &**piece));
-        let put = Call::object(Method::PUT, &write.path, &key)
+        let put = Call::object(Method::PUT, &write.path, key)
             .header(header::CONTENT_TYPE, TYPE)
             .header(HeaderName::from_static("content-md5"), &sum.base64())
             .headers(meta_headers(&meta, false))
             .body(pieces);
-        let answer = self.replace(write, &target, put).await?;
-        let entry = self.written_entry(&write.path, answer.headers(), None, Some(sum), source.size(), meta).await?;
+        let answer = self.replace(write, target, put).await?;
+        let entry = self.written_entry(&write.path, answer.headers(), None, Some(sum), size, meta).await?;
         Ok(Written { entry, content: Some(content) })
     }
 

@@ -267,10 +267,10 @@ impl Protocol for SftpProtocol {
         Ok(Fetched { bytes, meta: Some(entry.meta), pinned: true })
     }
 
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(&self, path: &RelPath, bytes: ByteStream, size: Option<u64>, meta: &Meta) -> Result<()> {
         let (site, session) = self.at(path).await?;
         match transfer::create(&session, &site.full, bytes, &self.settings_of_new(meta)).await {
-            Ok(written) if written == size => {
+            Ok(written) if size.is_none_or(|size| written == size) => {
                 self.files().insert(path.clone());
                 Ok(())
             }

@@ -224,7 +224,7 @@ impl Protocol for SmbProtocol {
         Ok(Fetched { bytes: self.stream(path, reading), meta, pinned: true })
     }
 
-    async fn create(&self, path: &RelPath, mut bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(&self, path: &RelPath, mut bytes: ByteStream, size: Option<u64>, meta: &Meta) -> Result<()> {
         let mtime = self.told_ticks(path, meta)?;
         let wire = self.new_wire(path)?;
         let mut upload = self.ask(path, move |link| upload::begin(link, wire)).await?;
@@ -238,7 +238,7 @@ impl Protocol for SmbProtocol {
                     }
                 }
                 Some(Err(error)) => break Some(error),
-                None if taken == size => break None,
+                None if size.is_none_or(|size| taken == size) => break None,
                 None => {
                     let what = "another number of bytes came than was announced";
                     break Some(self.error(ErrorKind::Changed, path, what));

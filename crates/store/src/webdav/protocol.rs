@@ -91,10 +91,14 @@ impl Protocol for Webdav {
         Ok(Fetched { bytes: self.site.bytes(part, path), meta, pinned })
     }
 
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(&self, path: &RelPath, bytes: ByteStream, size: Option<u64>, meta: &Meta) -> Result<()> {
         let (body, taken) = Web::body(vouched(bytes).await?);
         let mut request = self.site.request(&Method::PUT, self.site.url(path, false));
-        request = request.header(CONTENT_LENGTH, size).body(body);
+        // Without a length it goes in chunks.
+        if let Some(size) = size {
+            request = request.header(CONTENT_LENGTH, size);
+        }
+        request = request.body(body);
         if self.server.keeps_times && meta.mtime != Time::default() {
             request = request.header("x-oc-mtime", meta.mtime.secs);
         }

@@ -39,7 +39,9 @@ async fn is_kept<S: Store + ?Sized>(store: &S, displaced: &Displaced) -> bool {
 async fn written<S: Store + ?Sized>(store: &S, write: &Write) -> Option<Written> {
     let entry = store.stat(&write.path).await.ok()??;
     let content = match &write.what {
-        What::File(source) if entry.kind == sitta_tree::Kind::File && entry.size == source.size() => {
+        What::File(source)
+            if entry.kind == sitta_tree::Kind::File && source.size().is_none_or(|size| size == entry.size) =>
+        {
             let sent = hash(source.open(0).await.ok()?.bytes).await?;
             let there = hash(store.read(&write.path, 0..u64::MAX).await.ok()?).await?;
             (sent == there).then_some(Some(sent))?

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store,
-    What, Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, Precondition, Result, ScanOptions, Source,
+    Store, What, Write, Written, Xattrs,
 };
 
 /// What flows at most: a bucket of tokens, one a byte, that fills at the rate and holds a tenth of a second's worth.
@@ -80,9 +80,30 @@ impl Limited {
                 *store = Arc::new(Self { inner: store.clone(), bucket: self.bucket.clone() });
             }
             What::File(Source::Bytes(bytes)) => self.bucket.take(bytes.len() as u64).await,
+            What::File(Source::Made(maker)) => {
+                *maker = Arc::new(SlowMaker { inner: maker.clone(), bucket: self.bucket.clone() });
+            }
             What::Symlink(_) | What::Dir | What::Link(_) => {}
         }
         write
+    }
+}
+
+/// Makes bytes at the rate.
+#[derive(Debug)]
+struct SlowMaker {
+    inner: Arc<dyn Maker>,
+    bucket: Bucket,
+}
+
+#[async_trait]
+impl Maker for SlowMaker {
+    async fn make(&self) -> Result<ByteStream> {
+        Ok(self.bucket.slow(self.inner.make().await?))
+    }
+
+    fn at_most(&self) -> u64 {
+        self.inner.at_most()
     }
 }
 
@@ -115,6 +136,10 @@ impl Store for Limited {
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         let fetched = self.inner.fetch(path, version, offset).await?;
         Ok(Fetched { bytes: self.bucket.slow(fetched.bytes), ..fetched })
+    }
+
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        self.inner.xattrs(path).await
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {

@@ -10,7 +10,7 @@ use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions, Store,
-    Write, Written,
+    Write, Written, Xattrs,
 };
 
 /// Refuses every change with [`ErrorKind::ReadOnly`].
@@ -59,6 +59,10 @@ impl Store for ReadOnly {
 
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         self.inner.fetch(path, version, offset).await
+    }
+
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        self.inner.xattrs(path).await
     }
 
     async fn write(&self, write: Write, _: &Arc<Flow>) -> Result<Written> {

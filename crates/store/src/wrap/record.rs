@@ -11,7 +11,7 @@ use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
-    Written,
+    Written, Xattrs,
 };
 
 /// How many calls there were, by kind. A batch counts each thing in it.
@@ -112,6 +112,10 @@ impl Store for Recorded {
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         self.count(Kind::Read, 1);
         self.inner.fetch(path, version, offset).await
+    }
+
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        self.inner.xattrs(path).await
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {

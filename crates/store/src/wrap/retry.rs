@@ -15,7 +15,7 @@ use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions,
-    Store, Write, Written,
+    Store, Write, Written, Xattrs,
 };
 
 /// How often and after what pauses.
@@ -160,6 +160,10 @@ impl Store for Retried {
             async move { Ok(inner.fetch(&path, &version, offset).await?.bytes) }.boxed()
         });
         Ok(Fetched { bytes, ..fetched })
+    }
+
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        self.again(|| self.inner.xattrs(path)).await
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {

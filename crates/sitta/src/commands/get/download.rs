@@ -89,7 +89,7 @@ enum Trouble {
 
 /// Takes the bytes that are still missing. Reading goes on while a thread writes and hashes.
 async fn fill(mut partial: Partial, source: &Source, flow: &Arc<Flow>) -> (Partial, Result<Option<Meta>, Trouble>) {
-    if partial.len == source.size() && partial.len > 0 {
+    if source.size() == Some(partial.len) && partial.len > 0 {
         let checked = source.check().await;
         return (partial, checked.map(|()| None).map_err(Trouble::Read));
     }

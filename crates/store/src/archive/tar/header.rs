@@ -3,6 +3,8 @@
 use sitta_tree::{Meta, Time};
 use tokio_tar::Header;
 
+use crate::{Xattrs, xattrs};
+
 /// What the headers before a member say of it: POSIX pax records and GNU long names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Extended {
@@ -15,6 +17,8 @@ pub(super) struct Extended {
     /// A sparse file in one of GNU's three ways to tell that in pax records; with its size, if told.
     pub sparse: bool,
     pub real_size: Option<u64>,
+    /// Sorted by name; only such as stores of ours keep.
+    pub xattrs: Xattrs,
 }
 
 impl Extended {
@@ -45,10 +49,21 @@ impl Extended {
             b"gid" => self.gid = number().and_then(|id| id.try_into().ok()),
             b"GNU.sparse.name" => self.path = Some(value.to_vec()),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.real_size = Some(number()?),
-            _ => {}
+            _ => {
+                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.").filter(|name| xattrs::is_ours(name)) {
+                    self.attribute(name, value);
+                }
+            }
         }
         self.sparse |= key.starts_with(b"GNU.sparse.");
         Some(())
+    }
+
+    fn attribute(&mut self, name: &[u8], value: &[u8]) {
+        match self.xattrs.binary_search_by(|(known, _)| known[..].cmp(name)) {
+            Ok(at) => self.xattrs[at].1 = value.to_vec(),
+            Err(at) => self.xattrs.insert(at, (name.to_vec(), value.to_vec())),
+        }
     }
 
     /// The metadata, with what only the header tells.

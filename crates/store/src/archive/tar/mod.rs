@@ -226,6 +226,9 @@ impl Walk<'_> {
             data = index::Data::None;
         }
         self.builder.add(&name, entry, data)?;
+        if !told.xattrs.is_empty() {
+            self.builder.attributes(told.xattrs.clone());
+        }
         if let Some((kind, what)) = trouble {
             self.builder.trouble(kind, what);
         }

@@ -1,0 +1,100 @@
+//! The named steps of an archive run, for people and as JSON.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sitta_ops::Report;
+use sitta_ops::archive::{Packed, StepState, StepTold, Told};
+
+use super::style::Style;
+use super::units;
+
+/// `CHECK      the newest file is 2 h 10 min old`; none for what need not be told.
+pub fn line(told: &StepTold, style: Style, verbose: bool) -> Option<String> {
+    let text = match &told.state {
+        StepState::Begun => return None,
+        StepState::Skipped(_) if !verbose => return None,
+        StepState::Skipped(why) => format!("skipped: {why}"),
+        StepState::Failed(why) => format!("failed: {why}"),
+        StepState::Done(done) => format!("{}   {}", self::done(done), units::duration(told.took)),
+    };
+    Some(format!("{}{text}", style.head(told.step.name())))
+}
+
+fn done(told: &Told) -> String {
+    match told {
+        Told::Source { files: 0, .. } => "reached".to_owned(),
+        Told::Source { files, bytes } => {
+            format!("{}   {}", units::counted(*files, "file", "files"), units::size(*bytes))
+        }
+        Told::Newest { age: Some(age), .. } => format!("the newest file is {} old", units::duration(*age)),
+        Told::Newest { age: None, .. } => "there is something to pack".to_owned(),
+        Told::Packed { files, bytes, into } => format!(
+            "{}   {} → {}",
+            units::counted(*files, "file", "files"),
+            units::size(*bytes),
+            units::size(*into)
+        ),
+        Told::Stored { name, bytes, verified, replaced } => {
+            let verified = if *verified { ", verified" } else { "" };
+            let replaced = if *replaced { ", in the place of the one before" } else { "" };
+            format!("{name}   {}{verified}{replaced}", units::size(*bytes))
+        }
+        Told::Cleaned { deleted, kept } => {
+            let stay = units::counted(*kept, "archive stays", "archives stay");
+            match deleted.len() {
+                0 => stay,
+                n => format!("{} gone: {}; {stay}", units::count(n as u64), deleted.join(", ")),
+            }
+        }
+    }
+}
+
+/// `db-2026-11-21.tgz: 1,204 files, 53.1 MiB packed into 18.2 MiB; 2 older archives are gone · 0.4 s`
+pub fn summary(report: &Report, archive: &Packed) -> String {
+    let Packed { name, size, content } = archive;
+    let files = units::counted(report.copied, "file", "files");
+    let gone = match report.deleted {
+        0 => String::new(),
+        n => format!("; {} gone", units::counted(n, "older archive is", "older archives are")),
+    };
+    let took = units::duration(report.took);
+    format!("{name}: {files}, {} packed into {}{gone} · {took}", units::size(*content), units::size(*size))
+}
+
+/// A step without its event name.
+pub fn value(told: &StepTold) -> Value {
+    let mut object = json!({
+        "step": told.step.name(), "state": told.state.name(), "seconds": told.took.as_secs_f64(),
+    });
+    match &told.state {
+        StepState::Begun => {}
+        StepState::Failed(why) | StepState::Skipped(why) => object["reason"] = why.as_str().into(),
+        StepState::Done(Told::Source { files, bytes }) => {
+            (object["files"], object["bytes"]) = ((*files).into(), (*bytes).into());
+        }
+        StepState::Done(Told::Newest { at, age }) => {
+            object["newest"] = at.and_then(units::utc_time).into();
+            object["age"] = age.map(|age| age.as_secs_f64()).into();
+        }
+        StepState::Done(Told::Packed { files, bytes, into }) => {
+            (object["files"], object["bytes"], object["packed"]) =
+                ((*files).into(), (*bytes).into(), (*into).into());
+        }
+        StepState::Done(Told::Stored { name, bytes, verified, replaced }) => {
+            (object["name"], object["bytes"]) = (name.as_str().into(), (*bytes).into());
+            (object["verified"], object["replaced"]) = ((*verified).into(), (*replaced).into());
+        }
+        StepState::Done(Told::Cleaned { deleted, kept }) => {
+            (object["deleted"], object["kept"]) = (deleted.clone().into(), (*kept).into());
+        }
+    }
+    object
+}
+
+/// The time now in UTC, and on the wall's clock.
+pub fn now(zone: &jiff::tz::TimeZone) -> (sitta_tree::Time, sitta_tree::Civil) {
+    let now = Timestamp::now();
+    let (secs, nanos) = (now.as_second(), now.subsec_nanosecond());
+    let offset = zone.to_offset(now).seconds();
+    (sitta_tree::Time::new(secs, u32::try_from(nanos).unwrap_or(0)), sitta_tree::Civil::at(secs, offset))
+}
