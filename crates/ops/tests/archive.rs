@@ -5,6 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use sitta_ops::archive::{ArchiveOptions, Format, Origin, StepName, StepState, archive};
 use sitta_ops::{Held, Outcome, Report, RunError, State};
 use sitta_store::memory::{Fault, MemoryStore};
@@ -187,6 +188,38 @@ fn what_does_not_arrive_as_it_was_sent_is_removed() {
     assert!(matches!(&ran.result, Err(RunError::Store(error)) if error.kind == ErrorKind::Corrupt));
     assert!(matches!(ran.ended(StepName::Upload), StepState::Failed(_)));
     assert!(names(&place, &to).contains(&"2020-01-01.zip".to_owned()));
+}
+
+/// The one of the same name stands there again.
+#[test]
+fn what_is_replaced_stays_until_the_new_one_has_arrived() {
+    let (place, (from, to)) = (Pair::copy(), stores());
+    from.put(&path("a"), "content");
+    to.put(&path("2026-11-21.zip"), "the one before");
+    let twisted = to.clone();
+    to.on_call(move |call| {
+        if call.name == "read" && call.path == path("2026-11-21.zip") {
+            let twisted = twisted.clone();
+            std::thread::spawn(move || twisted.edit(&path("2026-11-21.zip"), "other bytes")).join().unwrap();
+        }
+        Fault::None
+    });
+    let ran = run(&place, &from, &to, &options("{date}.zip"));
+    assert!(matches!(&ran.result, Err(RunError::Store(error)) if error.kind == ErrorKind::Corrupt));
+    to.calm();
+    assert_eq!(names(&place, &to), ["2020-01-01.zip", "2026-11-21.zip"]);
+    let bytes = place.block_on(async {
+        let pieces: Vec<_> = to.read(&path("2026-11-21.zip"), 0..99).await.unwrap().try_collect().await.unwrap();
+        pieces.concat()
+    });
+    assert_eq!(bytes, b"the one before");
+    let ran = run(&place, &from, &to, &options("{date}.zip"));
+    assert_eq!(ran.result.unwrap().outcome, Outcome::Success);
+    assert_eq!(names(&place, &to), ["2026-11-21.zip"]);
+    let temps = Arc::new(Mutex::new(Vec::new()));
+    let all = ScanOptions { temps: Some(temps.clone()), ..ScanOptions::default() };
+    place.block_on(to.scan(&all)).unwrap();
+    assert!(temps.lock().unwrap().is_empty(), "nothing is left aside");
 }
 
 #[test]

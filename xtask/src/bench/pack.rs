@@ -61,7 +61,8 @@ pub fn pack(bench: &Bench) -> Result {
 
     let mut list = vec![sitta("zip")];
     add(&mut list, "zip -r", "zip", None, |c, round| {
-        c.args(["-q", "-r"]).arg(out.join(format!("zip-{round}.zip"))).arg(".").current_dir(from);
+        *c = Command::new("sh");
+        shell(c, "cd \"$1\" && zip -q -r \"$2\" .", from, &out.join(format!("zip-{round}.zip")));
     });
     add(&mut list, "bsdtar --format zip", "bsdtar", None, |c, _| {
         c.args(["--format", "zip", "-cf"]).arg(out.join("bsdtar.zip")).arg("-C").arg(from).arg(".");

@@ -1,29 +1,84 @@
 //! Old archives of a job go: those that its template made, that stand right in its folder, and that no rule keeps.
 
-use sitta_store::{Displaced, Precondition, Result, Store};
+use sitta_store::{Displaced, ErrorKind, Precondition, Result, Store};
 use sitta_tree::retention::Keep;
 use sitta_tree::template::Template;
 use sitta_tree::{Civil, Entry, Kind, Problem, RelPath};
 
-use super::steps::Told;
+use super::run::Run;
+use super::steps::{StepName, Steps, Told};
+use crate::event::Event;
 
 /// An archive that stands there.
 #[derive(Debug)]
-pub(super) struct Old {
+struct Old {
     name: RelPath,
     entry: Entry,
 }
 
 impl Old {
     /// What it is called.
-    pub fn name(&self) -> String {
+    fn name(&self) -> String {
         self.name.to_string()
+    }
+}
+
+impl Run<'_> {
+    /// Lets go of old archives. Tells which.
+    pub(super) async fn clean(
+        &self,
+        steps: &mut Steps<'_>,
+        name: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<String> {
+        let options = self.options;
+        if options.keep.is_empty() {
+            steps.skipped(StepName::Clean, "all archives are kept");
+            return Vec::new();
+        }
+        if !problems.is_empty() {
+            steps.skipped(StepName::Clean, "the new archive does not hold everything; older ones are kept");
+            return Vec::new();
+        }
+        if !options.dry_run {
+            steps.begin(StepName::Clean);
+        }
+        let expired = expired(&**self.to, &options.template, &options.keep, options.local, name).await;
+        let (told, failed) = match expired {
+            Ok((expired, _)) if options.dry_run => {
+                steps.skipped(StepName::Clean, "dry run");
+                return expired.iter().map(Old::name).collect();
+            }
+            Ok((expired, stay)) => remove(&**self.to, expired, stay).await,
+            // A folder that is not there yet.
+            Err(error) if error.kind == ErrorKind::NotFound && options.dry_run => {
+                steps.skipped(StepName::Clean, "dry run");
+                return Vec::new();
+            }
+            Err(error) => {
+                steps.failed(StepName::Clean, error.source.to_string());
+                let what = format!("old archives could not be looked at: {}", error.source);
+                problems.push(Problem::new(RelPath::root(), error.problem_kind(true), what));
+                return Vec::new();
+            }
+        };
+        let deleted = match &told {
+            Told::Cleaned { deleted, .. } => deleted.clone(),
+            _ => Vec::new(),
+        };
+        match failed.first() {
+            None => steps.done(StepName::Clean, told),
+            Some(problem) => steps.failed(StepName::Clean, problem.message.clone()),
+        }
+        failed.iter().for_each(|problem| self.sink.event(Event::Problem(problem.clone())));
+        problems.extend(failed);
+        deleted
     }
 }
 
 /// The archives that no rule keeps, oldest first; and how many stay. The one called `newest`, which is there or will be,
 /// counts as one that stays.
-pub(super) async fn expired(
+async fn expired(
     store: &dyn Store,
     template: &Template,
     keep: &Keep,
@@ -53,7 +108,7 @@ pub(super) async fn expired(
 }
 
 /// Removes them, each in the version that was seen.
-pub(super) async fn remove(store: &dyn Store, expired: Vec<Old>, stay: u64) -> (Told, Vec<Problem>) {
+async fn remove(store: &dyn Store, expired: Vec<Old>, stay: u64) -> (Told, Vec<Problem>) {
     let (mut deleted, mut problems, mut kept) = (Vec::new(), Vec::new(), stay);
     for old in expired {
         let seen = Precondition::Version(old.entry.fingerprint());

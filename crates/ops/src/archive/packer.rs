@@ -66,7 +66,7 @@ impl Packer {
     fn pack(&self, handle: Handle, jobs: Jobs) {
         *self.lock() = Account::default();
         let owned = self.source.capabilities().traits.owners;
-        let mut writer = Writer::new(jobs, self.format, self.level, owned);
+        let mut writer = Writer::new(jobs, self.format, self.level, owned, &self.packed);
         match self.all(handle, &mut writer) {
             Ok(account) => {
                 *self.lock() = account;
@@ -91,16 +91,12 @@ impl Packer {
         let (mut account, mut unreadable) = (Account::default(), None);
         // The first name of files that have several.
         let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
-        let modes = self.source.capabilities().traits.modes;
         for mut member in self.members.iter() {
             if self.flow.is_cancelled() {
                 return Err(Broken::Source(self.error(ErrorKind::Cancelled, &member.path, "cancelled")));
             }
             if member.entry.kind == Kind::Unknown || left_out.contains(&member.path) {
                 continue;
-            }
-            if !modes {
-                member.entry.meta.mode = usual_mode(member.entry.kind);
             }
             let name = self.members.name(&member.path).to_vec();
             if !self.format.is_tar() && name.len() >= LONGEST_NAME {
@@ -118,9 +114,7 @@ impl Packer {
                     }
                     if member.entry.kind != Kind::Dir {
                         account.files += 1;
-                        let bytes = if same_as.is_some() { 0 } else { member.entry.size };
-                        account.bytes += bytes;
-                        self.packed.add_bytes(bytes);
+                        account.bytes += if same_as.is_some() { 0 } else { member.entry.size };
                     }
                 }
                 Err(Stop::Gone) => return Err(Broken::Gone),
@@ -162,6 +156,7 @@ impl Packer {
             }
         }
         if member.entry.kind != Kind::File {
+            self.settle_mode(member);
             return writer.add(member, name, Content::None, &xattrs);
         }
         if member.entry.size > WHOLE {
@@ -169,6 +164,7 @@ impl Packer {
                 return writer.add(member, name, Content::SameAs(first), &xattrs);
             }
             let mut pieces = feed.open(member).map_err(Stop::Unread)?;
+            self.settle_mode(member);
             return writer.add(member, name, Content::Pieces(&mut pieces), &xattrs);
         }
         // Read though it is a link: what is fetched ahead comes in order.
@@ -177,9 +173,18 @@ impl Packer {
             return writer.add(member, name, Content::SameAs(first), &xattrs);
         }
         let whole = feed.whole(member).map_err(Stop::Unread)?;
+        self.settle_mode(member);
         match same_as {
             Some(first) => writer.add(member, name, Content::SameAs(first), &xattrs),
             None => writer.add(member, name, Content::Whole(whole.as_ref()), &xattrs),
+        }
+    }
+
+    /// A mode that nobody told, once all is told that will be.
+    fn settle_mode(&self, member: &mut Member) {
+        let told = self.source.as_local().is_some() || member.entry.meta.mode != 0;
+        if !told || !self.source.capabilities().traits.modes {
+            member.entry.meta.mode = usual_mode(member.entry.kind);
         }
     }
 

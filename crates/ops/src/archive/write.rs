@@ -1,6 +1,8 @@
 //! From members to blocks: what a tar and a zip are made of.
 
-use sitta_store::{Error, Result, Xattrs};
+use std::sync::Arc;
+
+use sitta_store::{Error, Flow, Result, Xattrs};
 use sitta_tree::Kind;
 
 use super::feed::Pieces;
@@ -44,15 +46,18 @@ pub(super) struct Writer {
     block: usize,
     /// Owners are known.
     owned: bool,
+    /// Counts what was packed.
+    packed: Arc<Flow>,
     buffer: Vec<u8>,
     /// Of a zip: the members in the buffer, each with where it ends.
     members: Vec<(Record, usize)>,
 }
 
 impl Writer {
-    pub fn new(jobs: Jobs, format: Format, level: i32, owned: bool) -> Self {
+    pub fn new(jobs: Jobs, format: Format, level: i32, owned: bool, packed: &Arc<Flow>) -> Self {
         let block = block_size(format, level);
-        Self { jobs, format, level, block, owned, buffer: Vec::with_capacity(block * 2), members: Vec::new() }
+        let (buffer, members) = (Vec::with_capacity(block * 2), Vec::new());
+        Self { jobs, format, level, block, owned, packed: packed.clone(), buffer, members }
     }
 
     /// Adds a member called `name`, a directory's without its slash.
@@ -120,6 +125,7 @@ impl Writer {
             Content::None | Content::SameAs(_) => {}
             Content::Whole(bytes) => {
                 self.buffer.extend_from_slice(bytes);
+                self.packed.add_bytes(size);
                 tar::pad(&mut self.buffer, size);
             }
             Content::Pieces(pieces) => {
@@ -127,7 +133,10 @@ impl Writer {
                 loop {
                     match pieces.next(member, left, &mut self.buffer) {
                         Ok(0) => break,
-                        Ok(n) => left = left.saturating_sub(n as u64),
+                        Ok(n) => {
+                            left = left.saturating_sub(n as u64);
+                            self.packed.add_bytes(n as u64);
+                        }
                         Err(error) if flushed => return Err(Stop::Torn(error)),
                         Err(error) => {
                             self.buffer.truncate(begun);
@@ -151,7 +160,10 @@ impl Writer {
         let record = Record::new(name, entry.kind, entry.meta, self.owned, size);
         match content {
             Content::None | Content::SameAs(_) => self.buffer.extend_from_slice(&entry.target),
-            Content::Whole(bytes) => self.buffer.extend_from_slice(bytes),
+            Content::Whole(bytes) => {
+                self.buffer.extend_from_slice(bytes);
+                self.packed.add_bytes(size);
+            }
             Content::Pieces(pieces) => return self.add_large(member, record, pieces),
         }
         self.members.push((record, self.buffer.len()));
@@ -176,6 +188,7 @@ impl Writer {
                 }
             };
             left = left.saturating_sub(got as u64);
+            self.packed.add_bytes(got as u64);
             if self.buffer.len() < self.block && got > 0 {
                 continue;
             }

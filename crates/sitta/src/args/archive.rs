@@ -23,7 +23,7 @@ pub struct ArchiveArgs {
     /// Make no archive; print which would be made, and which would go
     #[arg(long, short = 'n', help_heading = "What is packed")]
     pub dry_run: bool,
-    /// How much is done to make it small [default: 3 for zst up to 19, 6 for gz and zip up to 12]
+    /// How much is done to make it small [default: 3 for zst, of 19; 5 for gz and zip, of 12]
     #[arg(long, value_name = "N", help_heading = "What is packed")]
     pub level: Option<i32>,
     /// What {job} stands for [default: the name of what is packed]

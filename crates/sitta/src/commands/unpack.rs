@@ -21,7 +21,8 @@ pub fn run(context: &Context, args: UnpackArgs) -> Outcome {
         source.extend_from_slice(b"!/");
     }
     let source = OsString::from_vec(source);
-    let moving = MovingArgs { xattrs: true, ..args.moving };
+    // It deletes nothing: a folder that was emptied or is gone since may be filled again.
+    let moving = MovingArgs { xattrs: true, force_empty: true, ..args.moving };
     let way = OneWayArgs { source, destination: args.destination, moving, hard_links: true };
     moving::run(context, way, "unpack", Policy::Copy { existing })
 }

@@ -147,3 +147,22 @@ fn killed_while_packing() {
     archive(&world, "a.zip", &[]).expect_code(0);
     assert_eq!(names(&world), ["a.zip"]);
 }
+
+/// Ctrl-C in the middle: nothing came, nothing went, nothing is left.
+#[test]
+fn interrupted_while_packing() {
+    let world = World::new();
+    put(&world.src, "f", Rng::seeded(1).bytes(80 << 20));
+    put(&world.dst, "2020-01-01.zip", "old");
+    let mut command = world.command();
+    command.arg("archive").arg(&world.src).arg(world.dst.join("{date}.zip")).args(["--keep", "last=1", "--json"]);
+    let child = start(&mut command);
+    while fs::read_dir(&world.dst).expect("a folder").count() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    signal(child.id(), rustix::process::Signal::INT);
+    let run = finish(child);
+    run.expect_code(130);
+    assert_eq!(run.report()["outcome"], "interrupted");
+    assert_eq!(names(&world), ["2020-01-01.zip"]);
+}

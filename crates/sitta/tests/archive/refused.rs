@@ -110,3 +110,17 @@ fn damaged_archives_are_not_unpacked() {
     let run = world.sitta(&["unpack", "dst/no-archive", "out"]);
     assert!(run.err().contains("neither a zip nor a tar"), "{run:?}");
 }
+
+#[test]
+fn bombs_are_refused() {
+    let world = World::new();
+    let big = fs::File::create(world.src.join("zeros")).expect("made");
+    big.set_len(3 << 30).expect("a file of holes");
+    let mut tar = std::process::Command::new("tar");
+    tar.args(["--zstd", "-cf"]).arg(world.path("bomb.tar.zst")).arg("-C").arg(&world.src).arg("zeros");
+    assert!(tar.status().expect("tar runs").success());
+    let run = world.sitta(&["unpack", "bomb.tar.zst", "out"]);
+    assert!(matches!(run.code(), 1..=3), "{run:?}");
+    assert!(run.err().contains("bomb"), "{run:?}");
+    assert!(!world.path("out/zeros").exists());
+}

@@ -16,7 +16,7 @@
 //!
 //! **What is refused.** Names that lead out of the archive are told and never used. Symbolic links are kept as they are
 //! and never followed. Encrypted members, sparse ones in tars, those of a zip that share bytes with others or would grow
-//! out of all proportion are listed, and their bytes refused. Hard links in tars
+//! out of all proportion are listed, and their bytes refused; so is a compressed tar that would. Hard links in tars
 //! are told as names of one file.
 
 mod index;

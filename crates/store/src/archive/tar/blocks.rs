@@ -12,14 +12,20 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Mutex;
 use tokio_util::io::StreamReader;
 
-use crate::Result;
 use crate::archive::{Ask, Coding, Outside};
+use crate::{ErrorKind, Result};
 
 /// The size of a block, decoded.
 const BLOCK: u64 = 256 << 10;
 
 /// How many blocks are kept (64 MiB): a tar up to that size is decoded once, whatever is read in which order.
 const KEPT: usize = 256;
+
+/// What decodes to more than [`BOMB_SIZE`] bytes and to so many times its size is refused. gzip grows by 1032 at most.
+const BOMB_RATIO: u64 = 2000;
+
+/// Less than this, in bytes, may grow as it likes.
+const BOMB_SIZE: u64 = 1 << 30;
 
 /// How many cursors are kept: each stands where somebody's reading ended.
 const CURSORS: usize = 4;
@@ -104,6 +110,12 @@ impl Blocks {
             };
             let at = cursor.next;
             cursor.next += 1;
+            let decoded = cursor.next * BLOCK;
+            if decoded > BOMB_SIZE && decoded / self.version.size.max(1) > BOMB_RATIO {
+                let what =
+                    format!("{} bytes become more than {decoded}: that looks like a bomb", self.version.size);
+                return Err(ask.error(ErrorKind::Unsupported, what));
+            }
             let ended = (block.len() as u64) < BLOCK;
             if ended {
                 state.len = Some(at * BLOCK + block.len() as u64);
