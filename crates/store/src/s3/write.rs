@@ -139,7 +139,8 @@ impl S3Store {
             }
             _ => None,
         };
-        let placed = self.send_on(&write.path, call, target.condition.clone()).await;
+        let placed = self.send_on(&write.path, call, target.condition.clone());
+        let placed = self.behind_the_first(&write.path, placed).await;
         if let (Err(error), Some((trash, old))) = (&placed, trash) {
             self.take_back(&write.path, error, old, trash).await;
         }
