@@ -67,7 +67,7 @@ impl S3Store {
     ) -> Result<(ByteStream, Body, Meta)> {
         let Fetched { bytes, meta, .. } = source.open(0).await?;
         let (body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
-        Ok((body.watch(bytes, flow, cancelled), body, meta.unwrap_or_default()))
+        Ok((body.watch(bytes, 0, flow, cancelled), body, meta.unwrap_or_default()))
     }
 
     async fn read_source(
