@@ -50,6 +50,22 @@ pub struct Context {
 }
 
 impl Context {
+    /// The same, with the config as it is now, and no password remembered.
+    pub fn reload(&self) -> Outcome<Self> {
+        let context = Self {
+            console: self.console.clone(),
+            config_file: self.config_file.clone(),
+            config: OnceLock::new(),
+            state_dir: self.state_dir.clone(),
+            home: self.home.clone(),
+            ca: self.ca.clone(),
+            accesses: Mutex::default(),
+            ..*self
+        };
+        context.config()?;
+        Ok(context)
+    }
+
     /// Looks around.
     pub fn new(global: &GlobalArgs) -> Self {
         let home = dir("HOME");

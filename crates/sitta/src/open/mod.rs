@@ -12,6 +12,7 @@ use std::sync::Arc;
 use sitta_store::{Access, Error, ErrorKind, Location, LocationError, Scheme, Store};
 use sitta_tree::{Entry, Kind, Printable, RelPath};
 
+pub use self::access::certificates;
 use crate::config::Config;
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};

@@ -4,6 +4,7 @@
 mod errors;
 mod get;
 mod help;
+mod jobs;
 mod json;
 mod looking;
 mod moving;
