@@ -26,12 +26,15 @@ pub struct JobState {
     pub tally: Vec<(Ended, u64)>,
 }
 
+/// What a metric is for a job; none if it is nothing yet.
+type Value<'v> = &'v dyn Fn(&JobState) -> Option<f64>;
+
 /// All metrics. `waiting`: messages that could not be sent yet.
 pub fn text(jobs: &[JobState], waiting: usize) -> String {
     let mut out = Text(String::new());
     let last = |state: &JobState| state.last.as_ref().and_then(|run| run.end.clone());
     let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1000.0;
-    let simple: [(&str, &str, &dyn Fn(&JobState) -> Option<f64>); 8] = [
+    let simple: [(&str, &str, Value<'_>); 8] = [
         ("running", "Whether the job runs at the moment.", &|state| Some(f64::from(u8::from(state.running)))),
         ("last_success_timestamp_seconds", "When the job last succeeded.", &|state| {
             state.standing.and_then(|standing| standing.succeeded).map(seconds)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lettre::message::header::ContentType;
-use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment, Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -152,7 +152,7 @@ impl Mail {
                 let name =
                     file.file_name().map_or_else(|| "run.log".into(), |name| name.to_string_lossy().into_owned());
                 let log = Attachment::new(name).body(log, ContentType::TEXT_PLAIN);
-                builder.multipart(MultiPart::mixed().multipart(body).singlepart(SinglePart::from(log)))
+                builder.multipart(MultiPart::mixed().multipart(body).singlepart(log))
             }
             None => builder.multipart(body),
         };
@@ -198,7 +198,7 @@ impl Mail {
             return Unsent::new(format!("the certificate of {server} is not trusted"), why)
                 .hint("make sure that it is the right server; then trust its certificate with ca = \"FILE\" or SSL_CERT_FILE");
         }
-        let code = error.status().map(|code| u16::from(code));
+        let code = error.status().map(u16::from);
         match code {
             Some(530 | 534 | 535 | 538) => Unsent::new(format!("{server} refused the login of '{user}'"), why)
                 .hint("check the user in smtp, and the password; `sitta config check` says where it comes from"),

@@ -36,7 +36,7 @@ fn run(ended: Ended, problems: u64) -> Run {
 
 #[test]
 fn subjects_say_job_outcome_and_machine() {
-    let subject = |ended, problems| ended(&about(), &run(ended, problems), News::Ended, None).subject;
+    let subject = |how, problems| ended(&about(), &run(how, problems), News::Ended, None).subject;
     assert_eq!(subject(Ended::Success, 0), "sitta: nightly-db succeeded on tern");
     assert_eq!(subject(Ended::Failed, 3), "sitta: nightly-db failed on tern: 3 problems");
     assert_eq!(subject(Ended::Partial, 1), "sitta: nightly-db was done in part on tern: 1 problem");

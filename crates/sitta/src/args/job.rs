@@ -1,6 +1,7 @@
 //! The arguments of the verbs that deal with jobs.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -16,6 +17,9 @@ pub struct RunArgs {
     /// Why it runs: for the daemon
     #[arg(long, value_enum, hide = true, default_value = "hand")]
     pub cause: Cause,
+    /// Read the config from this copy of it: for the daemon
+    #[arg(long, hide = true)]
+    pub copy: Option<PathBuf>,
     /// End when this process does: for the daemon
     #[arg(long, hide = true)]
     pub parent: Option<u32>,

@@ -13,7 +13,7 @@ use super::values::{Length, Limit, Place, Places, Rate, Schedule, Timeout, Trash
 pub struct Job {
     /// What is done.
     pub verb: Verb,
-    /// Where from. Of a sync, the first folder; of more than two, the first is the hub.
+    /// Where from; a folder of this machine starts from the config's, or with ~/ from your own. Of a sync, the first folder; of more than two, the first is the hub.
     pub from: Places,
     /// Where to.
     #[serde(skip_serializing_if = "Option::is_none")]

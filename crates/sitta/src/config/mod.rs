@@ -41,7 +41,12 @@ pub struct Misfit {
 impl Config {
     /// Reads the file; none is the same as an empty one, unless the user named it.
     pub fn load(file: &Path, named: bool) -> Outcome<Self> {
-        let text = match fs::read_to_string(file) {
+        Self::load_copy(file, file, named)
+    }
+
+    /// Reads a copy of the file, as it was when it was taken up.
+    pub fn load_copy(file: &Path, copy: &Path, named: bool) -> Outcome<Self> {
+        let text = match fs::read_to_string(copy) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(Self::default()),
             Err(error) => {
@@ -52,7 +57,7 @@ impl Config {
         let source = Source { file, text: &text };
         let config: Self = toml::from_str(&text).map_err(|error| source.malformed(&error))?;
         config.verify(&source)?;
-        config.keep_secret(file)?;
+        config.keep_secret(copy)?;
         Ok(config)
     }
 

@@ -8,8 +8,8 @@ fn stage() -> Stage {
     stage.write(
         "home/.config/sitta/config.toml",
         "[daemon]\ntime_zone = \"Europe/Berlin\"\n\n\
-         [job.docs]\nverb = \"mirror\"\nfrom = \"src\"\nto = \"dst\"\n\n\
-         [job.away]\nverb = \"copy\"\nfrom = \"nowhere\"\nto = \"elsewhere\"\nschedule = \"0 3 * * *\"\n",
+         [job.docs]\nverb = \"mirror\"\nfrom = \"~/../src\"\nto = \"../../../dst\"\n\n\
+         [job.away]\nverb = \"copy\"\nfrom = \"~/nowhere\"\nto = \"~/elsewhere\"\nschedule = \"0 3 * * *\"\n",
         1,
     );
     stage

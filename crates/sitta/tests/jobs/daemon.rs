@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use sitta_testbed::free_port;
 
 use super::support::*;
-use super::told::sql;
+use super::told::{sql, sql_one};
 use super::{configure, history, world};
 
 const DAILY: &str = "[job.docs]\nverb = 'mirror'\nfrom = 'SRC'\nto = 'DST'\nschedule = '@yearly'\n";
@@ -94,6 +94,12 @@ fn a_daemon_keeps_watched_syncs_running_takes_up_the_config_and_stops_cleanly() 
     sleep(Duration::from_millis(300));
     put(&world.src, "c.txt", "gamma");
     until("it still works", || world.dst.join("c.txt").exists());
+    // What begins now begins with the config that holds.
+    let watching = history(&world)[0]["run"].as_str().expect("an id").to_owned();
+    let pid: u32 = sql_one(&world, &format!("SELECT pid FROM run WHERE id = '{watching}'"));
+    signal(pid, Signal::KILL);
+    put(&world.src, "d.txt", "delta");
+    until("it begins again", || world.dst.join("d.txt").exists());
     let more = "[job.copy]\nverb = 'copy'\nfrom = 'SRC'\nto = 'ROOT/copy'\nschedule = '* * * * *'\n";
     configure(&world, &format!("{watch}{more}"));
     signal(child.id(), Signal::HUP);
@@ -139,4 +145,24 @@ fn metrics(port: u16) -> String {
     assert!(asked.is_ok(), "{asked:?}");
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     text
+}
+
+#[test]
+fn a_job_that_somebody_runs_by_hand_is_not_tried_again_and_again() {
+    let world = world(&format!("{DAILY}limit_rate = '200KiB'\n"));
+    put(&world.src, "large", &"x".repeat(4 << 20));
+    was_off(&world);
+    let mut command = world.command();
+    let mut by_hand = start(command.args(["run", "docs"]));
+    until("it runs", || history(&world).iter().any(|run| run["outcome"] == "running"));
+    sql(&world, "UPDATE run SET started = 0");
+    let child = daemon(&world, &[]);
+    sleep(Duration::from_secs(3));
+    signal(child.id(), Signal::TERM);
+    let run = finish(child);
+    run.expect_code(0);
+    let tries = run.err().matches("docs begins").count();
+    assert_eq!(tries, 1, "{run:?}");
+    by_hand.kill().expect("kill");
+    by_hand.wait().expect("wait");
 }

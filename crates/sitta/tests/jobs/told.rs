@@ -222,3 +222,9 @@ pub fn sql(world: &World, statement: &str) {
     let file = world.state.join("sitta/jobs.db");
     rusqlite::Connection::open(file).and_then(|db| db.execute(statement, [])).expect("the history can be changed");
 }
+
+/// Asks the history for one number.
+pub fn sql_one(world: &World, question: &str) -> u32 {
+    let db = rusqlite::Connection::open(world.state.join("sitta/jobs.db")).expect("the history opens");
+    db.query_row(question, [], |row| row.get(0)).expect("an answer")
+}

@@ -29,7 +29,7 @@ pub struct Children {
 }
 
 impl Children {
-    pub fn new(_context: &Context, send: Sender<Heard>) -> Outcome<Self> {
+    pub fn new(send: Sender<Heard>) -> Outcome<Self> {
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed("the program's own file cannot be found").note(error.to_string()))?;
         Ok(Self { program, send, running: BTreeMap::new() })
@@ -58,6 +58,9 @@ impl Children {
         let mut command = Command::new(&self.program);
         command.args(["run", job, "--quiet", "--no-progress", "--cause", &cause_name, "--parent"]);
         command.arg(std::process::id().to_string()).arg("--config").arg(&context.config_file);
+        if let Some(copy) = context.config_copy() {
+            command.arg("--copy").arg(copy);
+        }
         if let Some(ca) = &context.ca {
             command.arg("--ca").arg(ca);
         }

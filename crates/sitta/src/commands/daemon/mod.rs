@@ -79,7 +79,7 @@ struct Daemon {
     context: Context,
     history: History,
     children: Children,
-    /// Watched syncs that ended: when they are begun again, and after what pause.
+    /// Watched syncs that ended, and jobs that could not begin: when it is tried again, and after what pause.
     again: BTreeMap<String, (Instant, Duration)>,
     chores: Option<Instant>,
     stopping: bool,
@@ -91,11 +91,12 @@ struct Daemon {
 
 impl Daemon {
     fn new(context: Context, args: &DaemonArgs, send: Sender<Heard>) -> Outcome<Self> {
-        // What is wrong with it is better known now than at night.
-        let config = context.config()?;
         let dir = context.state_dir()?.clone();
         let history = open_history(&context)?;
         let lock = JobLock::daemon(&dir).map_err(|error| failed(&error))?;
+        // What is wrong with it is better known now than at night.
+        let context = take_up(&context)?;
+        let config = context.config()?;
         let now = Timestamp::now();
         let mut interrupted = Vec::new();
         for run in history.unfinished().map_err(|error| failed(&error))? {
@@ -113,7 +114,7 @@ impl Daemon {
         if let Some(address) = args.metrics.or(config.daemon.metrics) {
             metrics::serve(&context, address)?;
         }
-        let children = Children::new(&context, send)?;
+        let children = Children::new(send)?;
         let (again, chores) = (BTreeMap::new(), None);
         Ok(Self { context, history, children, again, chores, stopping: false, interrupted, begun: 0, _lock: lock })
     }
@@ -162,12 +163,14 @@ impl Daemon {
             if self.children.has(name) {
                 continue;
             }
+            let again = self.again.get(name).and_then(|(at, _)| at.checked_duration_since(Instant::now()));
+            if let Some(left) = again {
+                wait = wait.min(left);
+                continue;
+            }
             if job.watch {
-                let at = self.again.get(name).map(|(at, _)| *at);
-                match at.and_then(|at| at.checked_duration_since(Instant::now())) {
-                    Some(left) => wait = wait.min(left),
-                    None if !once => due.push((Timestamp::MIN, name.clone(), Cause::Watch)),
-                    None => {}
+                if !once {
+                    due.push((Timestamp::MIN, name.clone(), Cause::Watch));
                 }
                 continue;
             }
@@ -219,12 +222,22 @@ impl Daemon {
         {
             self.history.end_killed(job, Timestamp::now()).map_err(|error| failed(&error))?;
         }
-        if watched && !self.stopping {
+        // One that could not even begin, as it is run by hand say, is still due.
+        let begins_again = watched || self.is_due(job)?;
+        if begins_again {
             let before = self.again.get(job).map_or(AGAIN.0 / 2, |(_, pause)| *pause);
             let pause = if took > WORKED { AGAIN.0 } else { (before * 2).min(AGAIN.1) };
             self.again.insert(job.to_owned(), (Instant::now() + pause, pause));
+        } else {
+            self.again.remove(job);
         }
         Ok(exit)
+    }
+
+    fn is_due(&self, name: &str) -> Outcome<bool> {
+        let Some(job) = self.context.config()?.job.get(name) else { return Ok(false) };
+        let now = Timestamp::now();
+        Ok(next(&self.context, &self.history, name, job, now)?.is_some_and(|at| at <= now))
     }
 
     /// Raises alarms and sends what waits.
@@ -242,7 +255,7 @@ impl Daemon {
 
     /// Takes up the config as it is now; a wrong one changes nothing.
     fn reload(&mut self) {
-        match self.context.reload() {
+        match take_up(&self.context) {
             Ok(context) => {
                 let gone: Vec<String> =
                     self.children.names().filter(|name| !is_wanted(&context, name)).cloned().collect();
@@ -260,6 +273,31 @@ impl Daemon {
                 let failure = failure.note("the changed config was not taken up");
                 self.context.console.failure(&failure);
             }
+        }
+    }
+}
+
+/// The config as it is now, in a copy that holds for all runs until the next one is taken up.
+fn take_up(context: &Context) -> Outcome<Context> {
+    if !context.config_file.exists() {
+        return context.reload();
+    }
+    let copy = context.state_dir()?.join("daemon-config.toml");
+    let new = copy.with_extension("new");
+    let failed = |error: std::io::Error| {
+        Failure::failed(format!("the config could not be copied to {}", new.display())).note(error.to_string())
+    };
+    // With its permissions, for passwords stand in closed files only.
+    std::fs::copy(&context.config_file, &new).map_err(failed)?;
+    let taken = context.with_copy(&new);
+    match taken {
+        Ok(_) => {
+            std::fs::rename(&new, &copy).map_err(failed)?;
+            context.with_copy(&copy)
+        }
+        Err(failure) => {
+            let _ = std::fs::remove_file(&new);
+            Err(failure)
         }
     }
 }

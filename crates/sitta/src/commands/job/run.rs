@@ -19,7 +19,10 @@ use crate::render::json;
 pub fn run(context: &Context, args: &RunArgs) -> Outcome {
     end_with(args.parent);
     let around = Around::new(context, false);
-    let result = all(context, args, &around);
+    let result = match &args.copy {
+        Some(copy) => context.with_copy(copy).and_then(|context| all(&context, args, &around)),
+        None => all(context, args, &around),
+    };
     if let (Err(failure), Some(json)) = (&result, &around.json) {
         json.failure("run", failure);
     }

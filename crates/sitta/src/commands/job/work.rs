@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use sitta_store::Location;
+
 use crate::args::{
     ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs, parse_keep,
     parse_max_delete, parse_rate,
@@ -17,11 +19,15 @@ use crate::render::units::parse_duration;
 pub fn work(context: &Context, name: &str, job: &Job, dry_run: bool, around: &Around) -> Outcome {
     match job.verb {
         Verb::Copy => {
-            let args = CopyArgs { way: one_way(job, dry_run), update: job.update, no_overwrite: job.no_overwrite };
+            let args = CopyArgs {
+                way: one_way(context, job, dry_run),
+                update: job.update,
+                no_overwrite: job.no_overwrite,
+            };
             copy::run(context, args, around)
         }
-        Verb::Mirror => mirror::run(context, MirrorArgs { way: one_way(job, dry_run) }, around),
-        Verb::Sync => sync::run(context, both_ways(job, dry_run), around),
+        Verb::Mirror => mirror::run(context, MirrorArgs { way: one_way(context, job, dry_run) }, around),
+        Verb::Sync => sync::run(context, both_ways(context, job, dry_run), around),
         Verb::Archive | Verb::Backup => Err(cannot(name, job.verb)),
     }
 }
@@ -37,16 +43,16 @@ pub fn is_two_way(job: &Job) -> bool {
     job.verb == Verb::Sync
 }
 
-fn one_way(job: &Job, dry_run: bool) -> OneWayArgs {
+fn one_way(context: &Context, job: &Job, dry_run: bool) -> OneWayArgs {
     OneWayArgs {
-        source: job.from.0.first().map(written).unwrap_or_default(),
-        destination: job.to.as_ref().map(written).unwrap_or_default(),
+        source: job.from.0.first().map(|place| written(context, place)).unwrap_or_default(),
+        destination: job.to.as_ref().map(|place| written(context, place)).unwrap_or_default(),
         moving: moving(job, dry_run),
         hard_links: job.hard_links,
     }
 }
 
-fn both_ways(job: &Job, dry_run: bool) -> SyncArgs {
+fn both_ways(context: &Context, job: &Job, dry_run: bool) -> SyncArgs {
     let policy = match job.policy {
         None | Some(OnConflict::KeepBoth) => ConflictPolicy::KeepBoth,
         Some(OnConflict::Newest) => ConflictPolicy::Newest,
@@ -54,7 +60,7 @@ fn both_ways(job: &Job, dry_run: bool) -> SyncArgs {
         Some(OnConflict::Right) => ConflictPolicy::Right,
     };
     SyncArgs {
-        locations: job.from.0.iter().chain(&job.to).map(written).collect(),
+        locations: job.from.0.iter().chain(&job.to).map(|place| written(context, place)).collect(),
         watch: job.watch && !dry_run,
         poll: job.poll.as_ref().and_then(|poll| parse_duration(&poll.0).ok()),
         policy,
@@ -63,9 +69,21 @@ fn both_ways(job: &Job, dry_run: bool) -> SyncArgs {
     }
 }
 
-/// With its password, if one stands there.
-fn written(place: &Place) -> OsString {
-    place.written.expose().into()
+/// With its password, if one stands there. A folder of this machine starts from the config's, for nobody knows from where
+/// a daemon was started; `~/` is the user's own.
+fn written(context: &Context, place: &Place) -> OsString {
+    fn is_local(location: &Location) -> bool {
+        match location {
+            Location::Local(_) => true,
+            Location::Inside { archive, .. } => is_local(archive),
+            Location::Remote(_) | Location::Named { .. } => false,
+        }
+    }
+    let text = place.written.expose();
+    match is_local(&place.location) && !text.starts_with("file:") {
+        true => context.file_of_config(text).into(),
+        false => text.into(),
+    }
 }
 
 fn moving(job: &Job, dry_run: bool) -> MovingArgs {
