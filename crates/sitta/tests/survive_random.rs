@@ -53,6 +53,8 @@ impl Editor<'_> {
                     // Few contents: equal ones meet under different names.
                     let len = *self.rng.pick(&[0, 1, 5, 5, 70_000]);
                     let fill = *self.rng.pick(b"xyz");
+                    // Renamed over one another, two of one size and tick could not be told apart.
+                    next_tick();
                     fs::write(&path, vec![fill; len]).expect("write");
                 }
             }

@@ -193,8 +193,13 @@ fn killed_in_the_middle() {
         let run = runs(&world).remove(0);
         let mut command = trash_command(&world, "restore");
         command.args([".", "--force", "--run", &run]);
-        let child = start(&mut command);
-        std::thread::sleep(std::time::Duration::from_millis(5 + random.below(120) as u64));
+        let mut child = start(&mut command);
+        // What it replaces goes to a trash of its own: with that it has begun.
+        let begun = || fs::read_dir(world.dst.join(".sitta/trash")).is_ok_and(|left| left.count() > 1);
+        while !begun() && child.try_wait().expect("asked").is_none() {
+            std::thread::sleep(std::time::Duration::from_micros(100));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(random.below(4) as u64));
         signal(child.id(), Signal::KILL);
         killed += usize::from(finish(child).status.code().is_none());
         let when = format!("round {round}");

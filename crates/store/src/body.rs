@@ -27,26 +27,34 @@ impl Body {
         self.told.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The same stream, watched. `cancelled` is the error to stop with.
-    pub fn watch(&self, stream: ByteStream, flow: &Arc<Flow>, cancelled: Error) -> ByteStream {
-        let state = Some((stream, self.clone(), flow.clone(), cancelled));
+    /// The same stream, watched, without its first `there` bytes: they are at the server already. `cancelled` is the
+    /// error to stop with.
+    pub fn watch(&self, stream: ByteStream, there: u64, flow: &Arc<Flow>, cancelled: Error) -> ByteStream {
+        let state = Some((stream, self.clone(), there, flow.clone(), cancelled));
         let watched = futures::stream::unfold(state, |state| async move {
-            let (mut stream, body, flow, cancelled) = state?;
-            let piece: Option<Result<Bytes>> =
-                if flow.is_cancelled() { Some(Err(cancelled.clone())) } else { stream.next().await };
-            match piece {
-                Some(Ok(bytes)) => {
-                    flow.add_bytes(bytes.len() as u64);
-                    body.told().hasher.update(&bytes);
-                    Some((Ok(bytes), Some((stream, body, flow, cancelled))))
-                }
-                Some(Err(error)) => {
-                    body.told().failed = Some(error.clone());
-                    Some((Err(error), None))
-                }
-                None => {
-                    body.told().ended = true;
-                    None
+            let (mut stream, body, mut there, flow, cancelled) = state?;
+            loop {
+                let piece: Option<Result<Bytes>> =
+                    if flow.is_cancelled() { Some(Err(cancelled.clone())) } else { stream.next().await };
+                match piece {
+                    Some(Ok(mut bytes)) => {
+                        body.told().hasher.update(&bytes);
+                        there -= bytes.split_to(bytes.len().min(usize::try_from(there).unwrap_or(usize::MAX))).len()
+                            as u64;
+                        if bytes.is_empty() {
+                            continue;
+                        }
+                        flow.add_bytes(bytes.len() as u64);
+                        return Some((Ok(bytes), Some((stream, body, there, flow, cancelled))));
+                    }
+                    Some(Err(error)) => {
+                        body.told().failed = Some(error.clone());
+                        return Some((Err(error), None));
+                    }
+                    None => {
+                        body.told().ended = true;
+                        return None;
+                    }
                 }
             }
         });

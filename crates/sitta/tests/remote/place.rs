@@ -31,7 +31,7 @@ pub struct Place {
     /// Where its files are on this machine.
     pub disk: Option<PathBuf>,
     pub port: u16,
-    _server: Box<dyn Any>,
+    server: Box<dyn Any>,
     _home: tempfile::TempDir,
 }
 
@@ -67,7 +67,7 @@ impl Place {
             variables,
             disk: Some(disk.join("top")),
             port,
-            _server: Box::new(server),
+            server: Box::new(server),
             _home: home,
         }
     }
@@ -89,7 +89,7 @@ impl Place {
             variables,
             disk: Some(disk),
             port,
-            _server: Box::new(server),
+            server: Box::new(server),
             _home: home,
         }
     }
@@ -111,7 +111,7 @@ impl Place {
             variables: Vec::new(),
             disk: Some(disk),
             port,
-            _server: Box::new(server),
+            server: Box::new(server),
             _home: home,
         }
     }
@@ -127,7 +127,11 @@ impl Place {
     pub fn introduce(&self, world: &World, port: u16) {
         let dir = world.path("config/sitta");
         fs::create_dir_all(&dir).expect("mkdir");
-        let config = self.config.replace(&format!(":{}", self.port), &format!(":{port}"));
+        let mut config = self.config.replace(&format!(":{}", self.port), &format!(":{port}"));
+        if let Some(server) = self.server.downcast_ref::<sshd::Sshd>() {
+            let known = |path: PathBuf| path.display().to_string();
+            config = config.replace(&known(server.known_hosts()), &known(server.known_at(port)));
+        }
         fs::write(dir.join("config.toml"), config).expect("the config");
     }
 

@@ -1,20 +1,23 @@
 //! The contract of [`Store`], once, for every server that has directories, renames and nothing more: a protocol brings
 //! a dozen plain calls, [`RemoteStore`] makes all-or-nothing changes with preconditions from them.
 
+mod progress;
 mod publish;
 mod settle;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
 mod way;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sitta_tree::{ContentHash, Entry, Fingerprint, Kind, Meta, RelPath, Tree};
 
+pub(crate) use self::progress::Progress;
 use self::way::Way;
 use crate::gather::walk;
 use crate::together::{self, Lanes};
@@ -55,8 +58,16 @@ pub(crate) trait Protocol: Send + Sync + fmt::Debug + 'static {
 
     /// Makes a new file, in a place where nothing stands, from exactly `size` bytes, with the metadata that is kept
     /// (fields that are 0 were not told). What was made of it is left behind on failure. A failure of `bytes` comes
-    /// back in any form: the caller knows it already.
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()>;
+    /// back in any form: the caller knows it already. A protocol that can go on after a cut notes in `progress` what the
+    /// server has taken; it is asked again then, with what is left, and makes sure that the file still holds the rest.
+    async fn create(
+        &self,
+        path: &RelPath,
+        bytes: ByteStream,
+        size: u64,
+        meta: &Meta,
+        progress: &Progress,
+    ) -> Result<()>;
 
     /// Up to which size [`Protocol::place`] takes a file.
     fn places(&self) -> u64 {
@@ -119,12 +130,14 @@ pub(crate) struct RemoteStore<P> {
     protocol: P,
     way: Way,
     lanes: Lanes,
+    /// Temporaries of failed writes that could not be removed.
+    left: Mutex<HashSet<RelPath>>,
 }
 
 impl<P: Protocol> RemoteStore<P> {
     pub fn new(protocol: P) -> Self {
         let lanes = Lanes::new(protocol.capabilities().concurrency.max(1));
-        Self { protocol, way: Way::default(), lanes }
+        Self { protocol, way: Way::default(), lanes, left: Mutex::default() }
     }
 
     fn error(&self, kind: ErrorKind, path: &RelPath, what: &'static str) -> Error {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sitta_tree::{ContentHash, Entry, Kind, Meta, RelPath};
 
-use super::{Protocol, RemoteStore};
+use super::{Progress, Protocol, RemoteStore};
 use crate::body::Body;
+use crate::wrap::Backoff;
 use crate::{Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, Source, Store, Write, Written};
 
 /// From this size on it is worth a request to see first whether the target is what is expected.
@@ -34,6 +35,11 @@ fn replaces(write: &Write, seen: Option<&Seen>) -> Option<bool> {
     }
 }
 
+/// Whether the way to the server broke, rather than anything at one of its ends.
+fn is_cut(made: &Result<()>, body: &Body) -> bool {
+    made.as_ref().is_err_and(|error| error.kind.is_transient()) && body.failed().is_none()
+}
+
 impl<P: Protocol> RemoteStore<P> {
     pub(super) async fn write_dir(&self, write: &Write) -> Result<Written> {
         let seen = self.look(write, true).await?;
@@ -55,18 +61,18 @@ impl<P: Protocol> RemoteStore<P> {
                 .and(self.written(&write.path, None).await);
         }
         let seen = self.look(write, false).await?;
-        let temp = self.temp(write)?;
+        let temp = self.temp(write).await?;
         let made = self.protocol.symlink(&temp, target, &write.meta).await;
         self.finish(write, &temp, made, seen, None).await
     }
 
     pub(super) async fn write_file(&self, write: &Write, source: &Source, flow: &Arc<Flow>) -> Result<Written> {
         let seen = self.look(write, source.size() >= LOOK_FIRST).await?;
-        let temp = self.temp(write)?;
+        let temp = self.temp(write).await?;
         let Fetched { bytes, meta, .. } = source.open(0).await?;
         let meta = meta.map_or(write.meta, |told| write.meta.or(&told));
-        let (body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
-        let mut bytes = body.watch(bytes, flow, cancelled);
+        let (mut body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
+        let mut bytes = body.watch(bytes, 0, flow, cancelled.clone());
         let places = self.protocol.places();
         if places > 0 && source.size() <= places {
             // All bytes are vouched for before anything is made.
@@ -79,7 +85,19 @@ impl<P: Protocol> RemoteStore<P> {
             }
             bytes = stream::once(async { Ok(data) }).boxed();
         }
-        let made = self.protocol.create(&temp, bytes, source.size(), &meta).await;
+        let mut progress = Progress::default();
+        let mut made = self.protocol.create(&temp, bytes, source.size(), &meta, &progress).await;
+        while let Some(further) = progress.next().filter(|_| is_cut(&made, &body)) {
+            Backoff::default().pause(1).await;
+            progress = further;
+            body = Body::default();
+            let Fetched { bytes, .. } = source.open(0).await?;
+            let bytes = body.watch(bytes, progress.from(), flow, cancelled.clone());
+            let again = self.protocol.create(&temp, bytes, source.size(), &meta, &progress).await;
+            // What cannot be gone on with is begun anew, by whoever tries again what was cut.
+            let stuck = progress.next().is_none() && again.is_err() && body.failed().is_none();
+            made = if stuck { made } else { again };
+        }
         let made = match body.failed() {
             Some(error) => Err(error),
             None if made.is_ok() && !body.ended() => {
@@ -103,10 +121,28 @@ impl<P: Protocol> RemoteStore<P> {
         Ok(Some(Seen { old, at: Instant::now() }))
     }
 
-    fn temp(&self, write: &Write) -> Result<RelPath> {
+    /// Where it is made. What an earlier try has left there goes.
+    async fn temp(&self, write: &Write) -> Result<RelPath> {
         let dir = write.path.parent().unwrap_or_default();
-        dir.join(write.temp.as_bytes())
-            .map_err(|_| self.error(ErrorKind::Unsupported, &write.path, "its temporary cannot be named"))
+        let unnamed = |_| self.error(ErrorKind::Unsupported, &write.path, "its temporary cannot be named");
+        let temp = dir.join(write.temp.as_bytes()).map_err(unnamed)?;
+        if self.left.lock().expect("nobody panics with it").remove(&temp)
+            && let Err(error) = self.remove_left(&temp).await
+        {
+            return Err(Error { path: Some(write.path.clone()), ..error });
+        }
+        Ok(temp)
+    }
+
+    /// Removes a temporary; if that cannot be now, it goes at the next try of the same write, or at the next run.
+    async fn remove_left(&self, temp: &RelPath) -> Result<()> {
+        match self.protocol.remove_file(temp).await {
+            Err(error) if error.kind.is_transient() => {
+                self.left.lock().expect("nobody panics with it").insert(temp.clone());
+                Err(error)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Renames what was made into place; on any failure it is removed.
@@ -130,8 +166,7 @@ impl<P: Protocol> RemoteStore<P> {
 
     /// Removes the temporary of a write that failed, and says why it did.
     async fn give_up(&self, write: &Write, temp: &RelPath, error: Error) -> Error {
-        // What cannot be removed now goes at the next run.
-        let _ = self.protocol.remove_file(temp).await;
+        let _ = self.remove_left(temp).await;
         let at_target = match &error.path {
             // The temporary is our own affair: the caller asked for the target.
             Some(path) if path == temp => Error { path: Some(write.path.clone()), ..error },

@@ -8,8 +8,8 @@ use bytes::BytesMut;
 use futures::stream::StreamExt;
 use sitta_tree::{Entry, Kind, Meta, RelPath, SideTraits};
 
-use super::{Protocol, RemoteStore};
-use crate::memory::MemoryStore;
+use super::{Progress, Protocol, RemoteStore};
+use crate::memory::{Fault, MemoryStore};
 use crate::{
     ByteStream, Capabilities, Displaced, Error, ErrorKind, Flow, Precondition, Result, Source, Store, What, Write,
     conformance,
@@ -62,7 +62,14 @@ impl Protocol for Plain {
         self.memory.read(path, range).await
     }
 
-    async fn create(&self, path: &RelPath, mut bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(
+        &self,
+        path: &RelPath,
+        mut bytes: ByteStream,
+        size: u64,
+        meta: &Meta,
+        _: &Progress,
+    ) -> Result<()> {
         let mut all = BytesMut::new();
         while let Some(piece) = bytes.next().await {
             match piece {
@@ -143,4 +150,35 @@ async fn a_server_that_keeps_little() {
         ..MemoryStore::CAPABILITIES.traits
     };
     conforms(traits, false).await;
+}
+
+#[tokio::test]
+async fn what_a_failed_try_has_left_is_not_in_the_way_of_the_next() {
+    let memory = MemoryStore::new("plain:");
+    let store = RemoteStore::new(Plain { memory: memory.clone(), location: "plain:".into() });
+    let (mut written, mut removed) = (0, 0);
+    memory.on_call(move |call| {
+        let count = match call.name {
+            "write" => &mut written,
+            "remove" => &mut removed,
+            _ => return Fault::None,
+        };
+        *count += 1;
+        match (call.name, *count) {
+            ("write", 1) => Fault::LoseReply(ErrorKind::Unreachable),
+            ("remove", 1) => Fault::Fail(ErrorKind::Unreachable),
+            _ => Fault::None,
+        }
+    });
+    let write = Write {
+        path: RelPath::new("f").expect("a valid path"),
+        what: What::File(Source::Bytes("x".into())),
+        meta: Meta::default(),
+        expect: Precondition::Absent,
+        displaced: Displaced::Discard,
+        temp: ".sitta-tmp-1".into(),
+    };
+    let cut = store.write(write.clone(), &Arc::default()).await.expect_err("its reply was lost");
+    assert_eq!(cut.kind, ErrorKind::Unreachable);
+    store.write(write, &Arc::default()).await.expect("the next try");
 }

@@ -152,6 +152,7 @@ impl S3Store {
     async fn delete_objects(&self, going: &[&Removal]) -> Vec<(RelPath, Result<()>)> {
         let mut body = String::from("<Delete><Quiet>true</Quiet>");
         for removal in going {
+            self.ahead.removed(&removal.path);
             body.push_str("<Object><Key>");
             body.push_str(&xml::escape(&removal.key).unwrap_or_default());
             body.push_str("</Key></Object>");

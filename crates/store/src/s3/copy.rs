@@ -31,11 +31,13 @@ impl S3Store {
         let changed = meta.copied().or_else(|| object.mtime.is_none().then_some(own));
         let meta = changed.unwrap_or(own);
         let named = |error: crate::Error| crate::Error { path: Some(from.clone()), ..error };
-        let etag = match object.size > self.limits.copy {
-            true => self.copy_parts(from, object, to, &object.headers_with(&meta)).await,
-            false => self.copy_whole(from, object, to, changed.as_ref()).await,
+        let copied = async {
+            match object.size > self.limits.copy {
+                true => self.copy_parts(from, object, to, &object.headers_with(&meta)).await,
+                false => self.copy_whole(from, object, to, changed.as_ref()).await,
+            }
         };
-        let etag = etag.map_err(named)?;
+        let etag = self.behind_the_first(to, copied).await.map_err(named)?;
         let entry = self.written_entry(to, &HeaderMap::new(), etag, None, object.size, meta).await?;
         Ok(Entry { meta, ..entry })
     }
@@ -189,6 +191,7 @@ impl S3Store {
     /// Deletes an object; only this version of it, where the server can be asked for that.
     async fn delete_version(&self, path: &RelPath, object: Option<&Object>) -> Result<()> {
         let call = Call::object(Method::DELETE, path, &self.key(path)?);
+        self.ahead.removed(path);
         let condition = object.filter(|_| self.conditions.are_enforced()).and_then(|object| self.matching(object));
         let Some((_, etag)) = condition else { return self.client.send(call).await.map(drop) };
         let answer = self.client.send_any(call.clone().header(header::IF_MATCH, &etag)).await?;

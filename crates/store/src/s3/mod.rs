@@ -9,6 +9,7 @@
 //! tells. "This version stands there" always costs a HEAD, whose ETag the write then names (`If-Match`). What stands
 //! *below* a path is not looked at: S3 holds `a` and `a/b` side by side, so nothing is lost by it, and a scan says so.
 
+mod ahead;
 mod batch;
 mod client;
 mod conditions;
@@ -75,6 +76,7 @@ struct S3Store {
     prefix: String,
     limits: Limits,
     conditions: Conditions,
+    ahead: ahead::Ahead,
     configured: Option<bool>,
     memory: Arc<Semaphore>,
     lanes: Lanes,
@@ -112,6 +114,7 @@ impl S3Store {
             prefix,
             limits,
             conditions: Conditions::new(configured),
+            ahead: ahead::Ahead::default(),
             configured,
             memory: Arc::new(Semaphore::new(MEMORY)),
             lanes: Lanes::new(in_flight),

@@ -67,7 +67,7 @@ impl S3Store {
     ) -> Result<(ByteStream, Body, Meta)> {
         let Fetched { bytes, meta, .. } = source.open(0).await?;
         let (body, cancelled) = (Body::default(), self.error(ErrorKind::Cancelled, &write.path, "cancelled"));
-        Ok((body.watch(bytes, flow, cancelled), body, meta.unwrap_or_default()))
+        Ok((body.watch(bytes, 0, flow, cancelled), body, meta.unwrap_or_default()))
     }
 
     async fn read_source(
@@ -139,7 +139,8 @@ impl S3Store {
             }
             _ => None,
         };
-        let placed = self.send_on(&write.path, call, target.condition.clone()).await;
+        let placed = self.send_on(&write.path, call, target.condition.clone());
+        let placed = self.behind_the_first(&write.path, placed).await;
         if let (Err(error), Some((trash, old))) = (&placed, trash) {
             self.take_back(&write.path, error, old, trash).await;
         }

@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::session::{Failure, Session};
 use super::site::{self, Site};
 use super::transfer::{self, Broken, Handle};
-use crate::remote::Protocol;
+use crate::remote::{Progress, Protocol};
 use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result, TEMP_PREFIX};
 
 /// A folder of an SSH server.
@@ -267,9 +267,16 @@ impl Protocol for SftpProtocol {
         Ok(Fetched { bytes, meta: Some(entry.meta), pinned: true })
     }
 
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(
+        &self,
+        path: &RelPath,
+        bytes: ByteStream,
+        size: u64,
+        meta: &Meta,
+        progress: &Progress,
+    ) -> Result<()> {
         let (site, session) = self.at(path).await?;
-        match transfer::create(&session, &site.full, bytes, &self.settings_of_new(meta)).await {
+        match transfer::create(&session, &site.full, bytes, &self.settings_of_new(meta), progress).await {
             Ok(written) if written == size => {
                 self.files().insert(path.clone());
                 Ok(())

@@ -82,7 +82,14 @@ struct Waiting {
 /// The answer to a request that was sent.
 #[derive(Debug)]
 pub(super) struct Answer {
-    reply: std::result::Result<oneshot::Receiver<Reply>, Arc<str>>,
+    reply: std::result::Result<Receiver, Arc<str>>,
+    shared: Arc<Shared>,
+}
+
+/// Where the answer arrives.
+#[derive(Debug)]
+struct Receiver {
+    reply: oneshot::Receiver<Reply>,
     shared: Arc<Shared>,
 }
 
@@ -167,7 +174,7 @@ impl Session {
                 self.shared.requests.fetch_add(1, Relaxed);
                 // If nobody sends any more, the answer's sender is dropped by whoever stopped.
                 let _ = self.queue.send(request.finish(id));
-                Ok(receiver)
+                Ok(Receiver { reply: receiver, shared: self.shared.clone() })
             }
         };
         Answer { reply, shared: self.shared.clone() }
@@ -194,7 +201,7 @@ impl Answer {
     pub async fn reply(self) -> std::result::Result<Reply, Failure> {
         let mut receiver = self.reply.map_err(Failure::Lost)?;
         for _ in 0..PATIENCE {
-            match tokio::time::timeout(self.shared.timeout, &mut receiver).await {
+            match tokio::time::timeout(self.shared.timeout, &mut receiver.reply).await {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(_)) => break,
                 Err(_) if self.shared.idle() < self.shared.timeout => {}
@@ -214,6 +221,16 @@ impl Answer {
         match self.reply().await? {
             Reply::Status { code: 0, .. } => Ok(()),
             other => Err(other.into()),
+        }
+    }
+}
+
+impl Drop for Receiver {
+    /// It may have arrived just when nobody waited any more.
+    fn drop(&mut self) {
+        self.reply.close();
+        if let Ok(reply) = self.reply.try_recv() {
+            self.shared.unwanted(reply);
         }
     }
 }
@@ -252,6 +269,13 @@ impl Shared {
 
     fn idle(&self) -> Duration {
         self.begin.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)))
+    }
+
+    /// Whoever asked has gone; what was opened for it is closed, and nobody waits for that.
+    fn unwanted(&self, reply: Reply) {
+        if let (Reply::Handle(handle), Some(queue)) = (reply, self.queue.upgrade()) {
+            let _ = queue.send(Request::at(Ask::Close, &handle).finish(0));
+        }
     }
 
     fn why(&self) -> Arc<str> {
@@ -325,10 +349,7 @@ async fn receive_all(mut from: ChannelReadHalf, mut frames: Frames, shared: Arc<
 
 fn answer(shared: &Shared, id: u32, reply: Reply) {
     let Some(sender) = shared.waiting().answers.remove(&id) else { return };
-    // Whoever asked may have gone; what was opened for it is closed, and nobody waits for that.
-    if let Err(Reply::Handle(handle)) = sender.send(reply)
-        && let Some(queue) = shared.queue.upgrade()
-    {
-        let _ = queue.send(Request::at(Ask::Close, &handle).finish(0));
+    if let Err(reply) = sender.send(reply) {
+        shared.unwanted(reply);
     }
 }

@@ -12,6 +12,7 @@ use sitta_tree::{Fingerprint, Time};
 use super::packet::{Ask, Attrs, Reply, Request, flags};
 use super::session::{Answer, Failure, Session};
 use super::site::Site;
+use crate::remote::Progress;
 use crate::{ByteStream, Error, ErrorKind, Result};
 
 /// Pieces to ask for at first; each that arrives allows one more.
@@ -208,20 +209,28 @@ impl From<Failure> for Broken {
     }
 }
 
-/// Makes a new file from `bytes`. Until it is whole nobody but its owner may look into it, where `settings` say who may.
+/// Makes a new file from `bytes`, or goes on with one. Until it is whole nobody but its owner may look into it, where
+/// `settings` say who may. Tells its size.
 pub(super) async fn create(
     session: &Arc<Session>,
     path: &[u8],
     mut bytes: ByteStream,
     settings: &[Attrs],
+    progress: &Progress,
 ) -> Result<u64, Broken> {
     let private = settings.iter().any(|attrs| attrs.mode.is_some());
     let first = Attrs { mode: Some(if private { 0o600 } else { 0o666 }), ..Attrs::default() };
-    let how = flags::WRITE | flags::CREATE | flags::EXCLUSIVE;
+    let goes_on = progress.from() > 0;
+    let how = flags::WRITE | if goes_on { 0 } else { flags::CREATE | flags::EXCLUSIVE };
     let opening = session.send(Request::at(Ask::Open, path).u32(how).attrs(&first));
     // The first bytes are fetched meanwhile.
     let (opened, piece) = future::join(Handle::opened(session, opening), bytes.next()).await;
-    let mut writing = Writing { handle: opened?, offset: 0, on_the_way: 0, answers: VecDeque::new() };
+    let offset = progress.from();
+    let mut writing =
+        Writing { handle: opened?, offset, on_the_way: 0, answers: VecDeque::new(), progress: progress.clone() };
+    if goes_on {
+        writing.check().await?;
+    }
     let mut piece = piece;
     let (most, mut rest) = (session.pieces.1 as usize, BytesMut::new());
     while let Some(bytes_now) = piece {
@@ -251,15 +260,25 @@ struct Writing {
     offset: u64,
     on_the_way: u64,
     answers: VecDeque<(u64, Answer)>,
+    progress: Progress,
 }
 
 impl Writing {
+    /// A server that went down meanwhile may have lost what it had taken.
+    async fn check(&self) -> Result<(), Failure> {
+        match self.handle.ask(Ask::Fstat).reply().await? {
+            Reply::Attrs(attrs) if attrs.size.is_some_and(|size| size >= self.offset) => Ok(()),
+            other => Err(other.into()),
+        }
+    }
+
     async fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
         while self.on_the_way + data.len() as u64 > self.handle.session.share()
             && let Some((len, answer)) = self.answers.pop_front()
         {
             answer.done().await?;
             self.on_the_way -= len;
+            self.progress.note(self.offset - self.on_the_way);
         }
         let len = data.len() as u64;
         let request = Request::write(&self.handle.id, self.offset, data);
@@ -278,8 +297,10 @@ impl Writing {
             last.push(session.send(Request::extended("fsync@openssh.com").string(&self.handle.id)));
         }
         last.extend(self.handle.close());
-        for (_, answer) in self.answers.drain(..) {
+        for (len, answer) in self.answers.drain(..) {
             answer.done().await?;
+            self.on_the_way -= len;
+            self.progress.note(self.offset - self.on_the_way);
         }
         for answer in last {
             answer.done().await?;

@@ -17,7 +17,7 @@ use super::names::{self, Refusal};
 use super::pool::{Lease, Pool};
 use super::transfer::{self, Placed, Reading, Wanted};
 use super::upload;
-use crate::remote::Protocol;
+use crate::remote::{Progress, Protocol};
 use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result};
 
 /// How many calls in flight suit a share, over all connections.
@@ -142,7 +142,12 @@ impl SmbProtocol {
 
     async fn begin(&self, path: &RelPath, wanted: Wanted) -> Result<Reading> {
         let wire = self.wire(path)?;
-        self.ask(path, move |link| transfer::begin(link, wire, wanted)).await
+        let ask = |wire| self.ask(path, move |link| transfer::begin(link, wire, wanted));
+        match ask(wire.clone()).await {
+            // Samba also says so of what is being replaced at this moment.
+            Err(error) if error.kind == ErrorKind::NotFound => ask(wire).await,
+            begun => begun,
+        }
     }
 
     fn stream(&self, path: &RelPath, reading: Reading) -> ByteStream {
@@ -224,11 +229,19 @@ impl Protocol for SmbProtocol {
         Ok(Fetched { bytes: self.stream(path, reading), meta, pinned: true })
     }
 
-    async fn create(&self, path: &RelPath, mut bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(
+        &self,
+        path: &RelPath,
+        mut bytes: ByteStream,
+        size: u64,
+        meta: &Meta,
+        progress: &Progress,
+    ) -> Result<()> {
         let mtime = self.told_ticks(path, meta)?;
         let wire = self.new_wire(path)?;
-        let mut upload = self.ask(path, move |link| upload::begin(link, wire)).await?;
-        let mut taken = 0;
+        let mut taken = progress.from();
+        let progress = progress.clone();
+        let mut upload = self.ask(path, move |link| upload::begin(link, wire, progress)).await?;
         let gone_wrong = loop {
             match bytes.next().await {
                 Some(Ok(piece)) => {

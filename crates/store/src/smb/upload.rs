@@ -1,6 +1,7 @@
 //! Large files on their way to the server: a task gathers what arrives into pieces of full size and keeps several of
 //! them in flight, while the next bytes are read and hashed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -11,9 +12,10 @@ use smb2::types::{Command, FileId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::calls::{NO_DIRECTORY, make, set_mtime_of};
+use super::calls::{NO_DIRECTORY, make, open, set_mtime_of};
 use super::link::{Answer, Call, End, Link, checked};
 use super::pool::Lease;
+use crate::remote::Progress;
 
 /// How large the pieces are, and how many of one file are in flight.
 const PIECE: u64 = 512 << 10;
@@ -64,14 +66,23 @@ pub(super) struct Upload {
     writing: JoinHandle<Answer<()>>,
 }
 
-/// Makes a new file to be written in pieces. To be run to its end.
-pub(super) async fn begin(link: Lease, path: String) -> Answer<Upload> {
+/// Makes a new file to be written in pieces, or opens the one to go on with. To be run to its end.
+pub(super) async fn begin(link: Lease, path: String, progress: Progress) -> Answer<Upload> {
     let access = Access::FILE_WRITE_DATA | Access::FILE_WRITE_ATTRIBUTES | Access::DELETE;
-    let done = link.compound(make(link.at(&path), access, NO_DIRECTORY), Vec::new(), End::StaysOpen).await?;
+    let request = match progress.from() {
+        0 => make(link.at(&path), access, NO_DIRECTORY),
+        _ => open(link.at(&path), access, NO_DIRECTORY),
+    };
+    let done = link.compound(request, Vec::new(), End::StaysOpen).await?;
+    // A server that went down meanwhile may have lost what it had taken.
+    if done.opened.end_of_file < progress.from() {
+        link.close(done.opened.file_id).await?;
+        return Err(smb2::Error::invalid_data("the server lost what it had taken"));
+    }
     let most = link.connection.params().map_or(1 << 16, |params| params.max_write_size);
     let piece = PIECE.min(u64::from(most)).max(1) as usize;
     let ((pieces, arriving), (end, ended)) = (mpsc::channel(1), oneshot::channel());
-    let writing = tokio::spawn(write_all(link, done.opened.file_id, arriving, ended));
+    let writing = tokio::spawn(write_all(link, done.opened.file_id, arriving, ended, progress));
     Ok(Upload { pieces, gathered: Vec::new(), piece, end, writing })
 }
 
@@ -122,8 +133,9 @@ async fn write_all(
     file: FileId,
     pieces: mpsc::Receiver<Vec<u8>>,
     ended: oneshot::Receiver<Option<u64>>,
+    progress: Progress,
 ) -> Answer<()> {
-    let written = match write_pieces(&link, file, pieces).await {
+    let written = match write_pieces(&link, file, pieces, &progress).await {
         Ok(()) => match ended.await {
             Ok(mtime) => link.settle(file, mtime).await,
             // Nobody wants it any more.
@@ -136,9 +148,16 @@ async fn write_all(
 }
 
 /// After a failure no more are sent, and those in flight are waited for: a file with requests in flight stays open.
-async fn write_pieces(link: &Link, file: FileId, mut pieces: mpsc::Receiver<Vec<u8>>) -> Answer<()> {
+async fn write_pieces(
+    link: &Link,
+    file: FileId,
+    mut pieces: mpsc::Receiver<Vec<u8>>,
+    progress: &Progress,
+) -> Answer<()> {
     let mut in_flight = FuturesUnordered::new();
-    let (mut at, mut more, mut outcome) = (0, true, Ok(()));
+    let (mut at, mut more, mut outcome) = (progress.from(), true, Ok(()));
+    // Where those begin that the server has not taken yet.
+    let mut waiting = BTreeSet::new();
     loop {
         let next = async {
             let room = link.room.clone().acquire_owned().await.expect("it stays open");
@@ -149,17 +168,24 @@ async fn write_pieces(link: &Link, file: FileId, mut pieces: mpsc::Receiver<Vec<
                 Some((room, data)) => {
                     let (from, len) = (at, data.len());
                     at += len as u64;
+                    waiting.insert(from);
                     in_flight.push(async move {
                         let answer = link.call::<WriteResponse>(write(file, from, data)).await;
                         drop(room);
-                        all_taken(&answer?, len)
+                        all_taken(&answer?, len).map(|()| from)
                     });
                 }
                 None => more = false,
             },
             Some(written) = in_flight.next() => {
                 more &= written.is_ok();
-                outcome = outcome.and(written);
+                match written {
+                    Ok(from) => {
+                        waiting.remove(&from);
+                        progress.note(waiting.first().copied().unwrap_or(at));
+                    }
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
             }
             else => return outcome,
         }

@@ -12,7 +12,7 @@ use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Time};
 use super::upload::vouched;
 use super::{Webdav, method};
 use crate::http::range::Told;
-use crate::remote::Protocol;
+use crate::remote::{Progress, Protocol};
 use crate::web::Web;
 use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result};
 
@@ -91,7 +91,7 @@ impl Protocol for Webdav {
         Ok(Fetched { bytes: self.site.bytes(part, path), meta, pinned })
     }
 
-    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta) -> Result<()> {
+    async fn create(&self, path: &RelPath, bytes: ByteStream, size: u64, meta: &Meta, _: &Progress) -> Result<()> {
         let (body, taken) = Web::body(vouched(bytes).await?);
         let mut request = self.site.request(&Method::PUT, self.site.url(path, false));
         request = request.header(CONTENT_LENGTH, size).body(body);

@@ -51,7 +51,8 @@ impl Backoff {
         }
     }
 
-    async fn pause(&self, failed: u32) {
+    /// Waits before the next try, after so many failed ones.
+    pub(crate) async fn pause(&self, failed: u32) {
         let most = self.first.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(self.longest);
         // The standard library's only source of randomness.
         let random = RandomState::new().build_hasher().finish() as u32;

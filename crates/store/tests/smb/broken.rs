@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt};
 use sitta_store::memory::{Fault, MemoryStore};
 use sitta_store::{ErrorKind, Source, Store, What};
+use sitta_testbed::proxy::Proxy;
 use sitta_testbed::samba::Samba;
 use sitta_tree::RelPath;
 
@@ -59,6 +60,21 @@ async fn killed_in_the_midst_of_a_download() {
     assert_eq!(error.kind, ErrorKind::Unreachable);
     samba.restart();
     assert_eq!(get(&store, "f").await.expect("the same store works again").len(), 64 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_on_where_it_was_cut() {
+    let samba = Samba::start();
+    let proxy = Proxy::to(samba.port());
+    let url = samba.url().replace(&format!(":{}", samba.port()), &format!(":{}", proxy.port()));
+    // Nobody else tries again.
+    let store = open_with(&url, &access(SHORT)).await.expect("opened");
+    let content: Vec<u8> = (0..48 << 20).map(|i: u32| (i % 251) as u8).collect();
+    proxy.cut_after(14 << 20, 3);
+    let written = put(&store, "f", content.clone()).await.expect("it goes on");
+    assert_eq!((written.entry.size, proxy.cuts()), (content.len() as u64, 3));
+    assert!(proxy.sent() < 80 << 20, "not all of it again each time: {}", proxy.sent());
+    assert!(std::fs::read(samba.folder().join("f")).expect("read") == content);
 }
 
 #[tokio::test(flavor = "multi_thread")]
