@@ -1,5 +1,7 @@
 //! Runs: begun, ended, found again.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -91,6 +93,34 @@ impl History {
     /// The newest runs first, of one job or of all, at most `limit`.
     pub fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<Run>, JobError> {
         self.select("WHERE ?1 IS NULL OR job=?1 ORDER BY started DESC, id DESC LIMIT ?2", params![job, limit])
+    }
+
+    /// Runs whose id begins so, a few of them.
+    pub fn like(&self, beginning: &str) -> Result<Vec<Run>, JobError> {
+        self.select("WHERE substr(id, 1, length(?1)) = ?1 ORDER BY started DESC LIMIT 10", [beginning])
+    }
+
+    /// The ids under which the state knows what jobs have done.
+    pub fn steps(&self) -> Result<HashSet<String>, JobError> {
+        self.with(|db| {
+            db.prepare_cached("SELECT json_extract(step.value, '$.run') FROM run, json_each(run.steps) AS step")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// By which processes jobs were run, and from when to when; to the end of time if they still are.
+    pub fn spans(&self) -> Result<HashMap<u32, Vec<(Timestamp, Timestamp)>>, JobError> {
+        let mut spans: HashMap<u32, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+        self.with(|db| {
+            let mut of = db.prepare_cached("SELECT pid, started, ended FROM run")?;
+            let mut rows = of.query([])?;
+            while let Some(row) = rows.next()? {
+                let end = row.get::<_, Option<i64>>(2)?.map_or(Timestamp::MAX, from_millis);
+                spans.entry(row.get(0)?).or_default().push((from_millis(row.get(1)?), end));
+            }
+            Ok(spans)
+        })
     }
 
     /// One run; none if it is not known.

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::notify::Message;
 use crate::{Cause, Counts, Ended, Ending, Note, Step};
@@ -36,10 +38,13 @@ fn runs_are_found_again_as_they_ended() {
     let step = Step { run: "r".into(), from: "/a".into(), to: "/b".into() };
     history.add_step(&second, &step).expect("noted");
     history.add_step(&second, &step).expect("noted");
-    assert_eq!(history.end_killed("docs", now).expect("read"), [second.clone()]);
+    assert_eq!(history.end_killed("docs", now).expect("read"), std::slice::from_ref(&second));
     let killed = history.run(&second).expect("read").and_then(|run| run.end).expect("it has ended");
     assert_eq!((killed.1.ended, killed.1.exit), (Ended::Interrupted, 130));
     assert_eq!(killed.1.steps, [step.clone(), step], "what was noted before it was killed");
+    assert_eq!(history.steps().expect("read"), HashSet::from(["r".to_owned()]));
+    assert_eq!(history.like("20260501T030000Z.2").expect("read").len(), 1);
+    assert_eq!(history.like("20260501T030000Z").expect("read").len(), 2);
     assert_eq!(history.tally("docs").expect("read").len(), 2);
 }
 

@@ -1,6 +1,6 @@
 //! What was run when, and how it ended.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use super::{Pair, State};
 use crate::{Report, RunError};
@@ -97,11 +97,10 @@ impl State {
         self.write(|db| db.execute("DELETE FROM run WHERE started < ?", [before]).map(drop))
     }
 
-    /// One run; none if it is not known.
-    pub fn run(&self, id: &str) -> Result<Option<RunRecord>, RunError> {
-        self.read(|db| {
-            db.prepare_cached(&format!("{SELECT} WHERE run.id = ?"))?.query_row([id], from_row).optional()
-        })
+    /// Runs whose id begins so, a few of them.
+    pub fn runs_like(&self, beginning: &str) -> Result<Vec<RunRecord>, RunError> {
+        let which = "WHERE substr(run.id, 1, length(?1)) = ?1 ORDER BY started DESC LIMIT 10";
+        self.read(|db| db.prepare_cached(&format!("{SELECT} {which}"))?.query_map([beginning], from_row)?.collect())
     }
 }
 

@@ -169,12 +169,12 @@ const KEEPING: &[Verb] = &[Verb::Archive, Verb::Backup];
 
 impl Job {
     /// Where from, without passwords.
-    pub fn from_text(&self) -> String {
+    pub fn source_text(&self) -> String {
         self.from.0.iter().map(Place::text).collect::<Vec<_>>().join(", ")
     }
 
     /// Where to, without a password.
-    pub fn to_text(&self) -> String {
+    pub fn target_text(&self) -> String {
         self.to.as_ref().map(Place::text).unwrap_or_default()
     }
 

@@ -56,7 +56,7 @@ fn no_more_jobs_run_at_once_than_may() {
     let slow = "verb = 'copy'\nfrom = 'SRC'\nlimit_rate = '1MiB'\nschedule = '@yearly'\n";
     let jobs: String = (0..3).map(|n| format!("[job.j{n}]\nto = 'ROOT/to{n}'\n{slow}")).collect();
     let world = world(&format!("{jobs}[daemon]\nparallel = 1\n"));
-    put(&world.src, "large", &"x".repeat(1 << 20));
+    put(&world.src, "large", "x".repeat(1 << 20));
     was_off(&world);
     world.sitta(&["daemon", "--once"]).expect_code(0);
     let mut runs: Vec<_> = history(&world)
@@ -95,8 +95,11 @@ fn a_daemon_keeps_watched_syncs_running_takes_up_the_config_and_stops_cleanly() 
     put(&world.src, "c.txt", "gamma");
     until("it still works", || world.dst.join("c.txt").exists());
     // What begins now begins with the config that holds.
-    let watching = history(&world)[0]["run"].as_str().expect("an id").to_owned();
-    let pid: u32 = sql_one(&world, &format!("SELECT pid FROM run WHERE id = '{watching}'"));
+    assert!(
+        history(&world).iter().all(|run| run["job"] == "live"),
+        "rounds of a watched sync are told with its job"
+    );
+    let pid = sql_one(&world, "SELECT pid FROM run WHERE ended IS NULL");
     signal(pid, Signal::KILL);
     put(&world.src, "d.txt", "delta");
     until("it begins again", || world.dst.join("d.txt").exists());
@@ -118,7 +121,7 @@ fn a_daemon_keeps_watched_syncs_running_takes_up_the_config_and_stops_cleanly() 
 #[test]
 fn what_a_killed_daemon_left_is_noted_and_goes_on() {
     let world = world(&format!("{DAILY}limit_rate = '200KiB'\n"));
-    put(&world.src, "large", &"x".repeat(4 << 20));
+    put(&world.src, "large", "x".repeat(4 << 20));
     was_off(&world);
     let mut child = daemon(&world, &[]);
     until("it has begun", || fs::read_dir(&world.dst).is_ok_and(|mut dir| dir.next().is_some()));
@@ -150,7 +153,7 @@ fn metrics(port: u16) -> String {
 #[test]
 fn a_job_that_somebody_runs_by_hand_is_not_tried_again_and_again() {
     let world = world(&format!("{DAILY}limit_rate = '200KiB'\n"));
-    put(&world.src, "large", &"x".repeat(4 << 20));
+    put(&world.src, "large", "x".repeat(4 << 20));
     was_off(&world);
     let mut command = world.command();
     let mut by_hand = start(command.args(["run", "docs"]));

@@ -64,7 +64,7 @@ fn of_several_jobs_all_run_and_the_worst_end_counts() {
 #[test]
 fn a_job_runs_once_at_a_time_and_a_killed_one_frees_it() {
     let world = world(&format!("{DOCS}limit_rate = '200KiB'\n"));
-    put(&world.src, "large", &"x".repeat(4 << 20));
+    put(&world.src, "large", "x".repeat(4 << 20));
     let mut command = world.command();
     command.args(["run", "docs"]);
     let mut child = start(&mut command);
@@ -94,7 +94,7 @@ fn a_job_runs_once_at_a_time_and_a_killed_one_frees_it() {
 fn stopping_ends_the_jobs_that_follow_too() {
     let more = "[job.later]\nverb = 'copy'\nfrom = 'SRC'\nto = 'ROOT/later'\n";
     let world = world(&format!("{DOCS}limit_rate = '200KiB'\n{more}"));
-    put(&world.src, "large", &"x".repeat(4 << 20));
+    put(&world.src, "large", "x".repeat(4 << 20));
     let mut command = world.command();
     command.args(["run", "docs", "later"]);
     let child = start(&mut command);

@@ -1,5 +1,7 @@
 //! `sitta history`: what was run, and how it ended.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sitta_jobs::notify::sum_up;
@@ -15,9 +17,6 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Out;
 use crate::render::table::{Align, Table};
 use crate::render::{failure, units};
-
-/// Looked through for a run whose id begins so.
-const MANY: u32 = 100_000;
 
 /// One run: of a job, or of a verb that somebody typed.
 enum Entry {
@@ -77,25 +76,19 @@ fn entries(context: &Context, history: &History, job: Option<&str>, limit: u32) 
     let runs = history.runs(job, limit).map_err(|error| failed(&error))?;
     let mut entries: Vec<(Timestamp, Entry)> = Vec::new();
     if job.is_none() {
-        let of_jobs = history.runs(None, MANY).map_err(|error| failed(&error))?;
-        let of_jobs: std::collections::HashSet<String> = of_jobs
-            .into_iter()
-            .filter_map(|run| run.end)
-            .flat_map(|(_, ending)| ending.steps.into_iter().map(|step| step.run))
-            .collect();
-        let running: Vec<u32> =
-            history.unfinished().map_err(|error| failed(&error))?.into_iter().map(|run| run.pid).collect();
+        let of_jobs = OfJobs::read(history)?;
         let state = moving::state(context)?;
-        for record in state.runs(MANY).map_err(|error| failure::state(&error))? {
-            // The id of a run names its process.
-            let of_running = running.iter().any(|pid| record.id.contains(&format!("-{pid}.")));
-            if entries.len() as u32 == limit {
+        let mut asked = limit;
+        loop {
+            let runs = state.runs(asked).map_err(|error| failure::state(&error))?;
+            let all = (runs.len() as u32) < asked;
+            let typed: Vec<RunRecord> = runs.into_iter().filter(|run| !of_jobs.has(run)).collect();
+            if all || typed.len() >= limit as usize {
+                let entry = |run: RunRecord| (run.started.parse().unwrap_or_default(), Entry::Typed(Box::new(run)));
+                entries.extend(typed.into_iter().map(entry));
                 break;
             }
-            if !of_jobs.contains(&record.id) && !(of_running && record.ended.is_none()) {
-                let at = record.started.parse().unwrap_or_default();
-                entries.push((at, Entry::Typed(Box::new(record))));
-            }
+            asked = asked.saturating_mul(4);
         }
     }
     entries.extend(runs.into_iter().map(|run| (run.started, Entry::Job(Box::new(run)))));
@@ -104,23 +97,49 @@ fn entries(context: &Context, history: &History, job: Option<&str>, limit: u32) 
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
+/// What the state knows that jobs have done.
+struct OfJobs {
+    steps: HashSet<String>,
+    spans: HashMap<u32, Vec<(Timestamp, Timestamp)>>,
+}
+
+impl OfJobs {
+    fn read(history: &History) -> Outcome<Self> {
+        let steps = history.steps().map_err(|error| failed(&error))?;
+        Ok(Self { steps, spans: history.spans().map_err(|error| failed(&error))? })
+    }
+
+    /// Whether it is a step of a job's run, or a round of its watched sync: a run's id names its process.
+    fn has(&self, run: &RunRecord) -> bool {
+        let process = run.id.rsplit_once('-').and_then(|(_, rest)| rest.split_once('.')?.0.parse().ok());
+        let spans = process.and_then(|pid: u32| self.spans.get(&pid)).map(Vec::as_slice).unwrap_or_default();
+        let began: Timestamp = run.started.parse().unwrap_or_default();
+        // Its time is told to the second.
+        let second = jiff::SignedDuration::from_secs(1);
+        let within = |(from, to): &(Timestamp, Timestamp)| began.duration_since(*from) > -second && began <= *to;
+        self.steps.contains(&run.id) || spans.iter().any(within)
+    }
+}
+
 fn by_id(context: &Context, history: &History, id: &str) -> Outcome<Entry> {
-    let all = entries(context, history, None, MANY)?;
-    let mut fitting: Vec<Entry> = Vec::new();
-    for entry in all {
-        match &entry {
-            Entry::Job(run) if run.id == *id => return Ok(entry),
-            Entry::Typed(run) if run.id == *id => return Ok(entry),
-            Entry::Job(run) if run.id.starts_with(id) => fitting.push(entry),
-            Entry::Typed(run) if run.id.starts_with(id) => fitting.push(entry),
-            _ => {}
-        }
+    let runs = history.like(id).map_err(|error| failed(&error))?;
+    let of_jobs = OfJobs::read(history)?;
+    let mut typed = moving::state(context)?.runs_like(id).map_err(|error| failure::state(&error))?;
+    // Whoever writes the whole id of a job's step means it.
+    typed.retain(|run| run.id == *id || !of_jobs.has(run));
+    let mut fitting: Vec<Entry> = runs.into_iter().map(|run| Entry::Job(Box::new(run))).collect();
+    fitting.extend(typed.into_iter().map(|run| Entry::Typed(Box::new(run))));
+    let whole = fitting.iter().position(|entry| match entry {
+        Entry::Job(run) => run.id == *id,
+        Entry::Typed(run) => run.id == *id,
+    });
+    if let Some(whole) = whole {
+        return Ok(fitting.swap_remove(whole));
     }
     match (fitting.pop(), fitting.is_empty()) {
         (Some(entry), true) => Ok(entry),
         (Some(_), false) => {
-            Err(Failure::usage(format!("{} runs have an id that begins with '{id}'", fitting.len() + 1))
-                .hint("write more of it"))
+            Err(Failure::usage(format!("several runs have an id that begins with '{id}'")).hint("write more of it"))
         }
         (None, _) => Err(Failure::failed(format!("there is no run '{id}' in the history"))
             .hint("`sitta history` lists the newest; older ones are forgotten after keep_history")),

@@ -49,8 +49,8 @@ pub fn jobs(context: &Context, args: &JobsArgs) -> Outcome {
         let what = format!(
             "{} {} → {}",
             job.verb.name(),
-            context.shorten(&job.from_text()),
-            context.shorten(&job.to_text())
+            context.shorten(&job.source_text()),
+            context.shorten(&job.target_text())
         );
         let (last, when) = last(state, running(&history, &state.job)?.as_ref(), &zone);
         table.row(vec![state.job.clone(), what, last, when, next(state, job, &zone, now)]);
@@ -100,7 +100,7 @@ fn object(state: &JobState, job: &Job, running: Option<&Run>) -> Value {
     });
     let standing = state.standing;
     json!({
-        "event": "job", "job": state.job, "verb": job.verb.name(), "from": job.from_text(), "to": job.to_text(),
+        "event": "job", "job": state.job, "verb": job.verb.name(), "from": job.source_text(), "to": job.target_text(),
         "schedule": job.schedule.as_ref().map(|schedule| &schedule.0), "watch": job.watch,
         "running": running.map(|run| json!({"run": run.id, "pid": run.pid, "since": run.started.to_string()})),
         "last": last, "succeeded": at(standing.and_then(|standing| standing.succeeded)),

@@ -102,8 +102,8 @@ fn about(config: &Config, name: &str, job: &Job) -> About {
     About {
         job: name.to_owned(),
         verb: job.verb.name().to_owned(),
-        from: job.from_text(),
-        to: job.to_text(),
+        from: job.source_text(),
+        to: job.target_text(),
         host: host(),
         zone: zone(config, job),
     }

@@ -169,7 +169,7 @@ fn head(context: &Context, name: &str, job: &Job, id: &str, args: &RunArgs, now:
     };
     let why = cause(args.cause).name();
     let at = format!("{} {}", stamp(now, &zone), now.to_zoned(zone.clone()).strftime("%Z"));
-    let (verb, from, to) = (job.verb.name(), job.from_text(), job.to_text());
+    let (verb, from, to) = (job.verb.name(), job.source_text(), job.target_text());
     format!("{name}: {verb} {from} → {to}\nrun {id} ({why}), process {}, {at}", std::process::id())
 }
 
