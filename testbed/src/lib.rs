@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 pub mod apache;
 pub mod certificate;
+pub mod collector;
+pub mod exim;
 pub mod nginx;
 pub mod proxy;
 pub mod python;

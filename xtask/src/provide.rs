@@ -41,6 +41,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["cc"], "gcc"),
     debian(&["chown"], "coreutils"),
     debian(&["dbus-run-session"], "dbus-daemon"),
+    debian(&["exim4"], "exim4-daemon-light"),
     debian(&["gnome-keyring-daemon"], "gnome-keyring"),
     debian(&["mkfifo"], "coreutils"),
     debian(&["mount"], "mount"),
@@ -55,6 +56,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["sshd"], "openssh-server"),
     debian(&["ssh-keygen"], "openssh-client"),
     debian(&["strace"], "strace"),
+    debian(&["systemd-analyze"], "systemd"),
     debian(&["unzip"], "unzip"),
     debian(&["useradd"], "passwd"),
     debian(&["zip"], "zip"),
@@ -68,6 +70,7 @@ pub const RCLONE: Tool = Tool { names: &["rclone"], origin: Origin::Python("rclo
 
 /// The services that these packages bring: the tests start their own, on ports of their own.
 const SERVICES: &[(&str, &[&str])] = &[
+    ("exim4-daemon-light", &["exim4"]),
     ("nginx-light", &["nginx"]),
     ("openssh-server", &["ssh"]),
     ("rsync", &["rsync"]),

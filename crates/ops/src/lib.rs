@@ -32,6 +32,6 @@ pub use hub::{check_hub, forget};
 pub use options::Options;
 pub use report::{Outcome, Report};
 pub use sitta_tree::guard::DeleteLimit as MaxDelete;
-pub use state::{PairKey, RunRecord, State};
+pub use state::{FileLock, Holder, PairKey, RunRecord, State};
 pub use transfer::transfer;
 pub use watch::{Pace, watch};

@@ -37,6 +37,8 @@ pub struct Context {
     /// The config's file, and whether it was named by the user.
     pub config_file: PathBuf,
     config_named: bool,
+    /// A copy of that file which is read instead: the config that the daemon has taken up.
+    config_copy: Option<PathBuf>,
     config: OnceLock<Config>,
     state_dir: Option<PathBuf>,
     /// The user's own folder.
@@ -50,6 +52,34 @@ pub struct Context {
 }
 
 impl Context {
+    /// The same, with the config as it is now, and no password remembered.
+    pub fn reload(&self) -> Outcome<Self> {
+        let context = self.unread();
+        context.config()?;
+        Ok(context)
+    }
+
+    fn unread(&self) -> Self {
+        Self {
+            console: self.console.clone(),
+            config_file: self.config_file.clone(),
+            config_copy: self.config_copy.clone(),
+            config: OnceLock::new(),
+            state_dir: self.state_dir.clone(),
+            home: self.home.clone(),
+            ca: self.ca.clone(),
+            accesses: Mutex::default(),
+            ..*self
+        }
+    }
+
+    /// The same, with a config that is read from this copy of its file.
+    pub fn with_copy(&self, copy: &Path) -> Outcome<Self> {
+        let context = Self { config_copy: Some(copy.to_owned()), ..self.unread() };
+        context.config()?;
+        Ok(context)
+    }
+
     /// Looks around.
     pub fn new(global: &GlobalArgs) -> Self {
         let home = dir("HOME");
@@ -81,6 +111,7 @@ impl Context {
             console: Arc::new(Console::new(capable(err_is_terminal))),
             config_file: config_file.unwrap_or_default(),
             config_named,
+            config_copy: None,
             config: OnceLock::new(),
             state_dir: xdg("XDG_STATE_HOME", ".local/state"),
             home,
@@ -98,10 +129,18 @@ impl Context {
         }
     }
 
+    /// The copy of the config's file that is read instead of it.
+    pub fn config_copy(&self) -> Option<&Path> {
+        self.config_copy.as_deref()
+    }
+
     /// The config; read when first asked for.
     pub fn config(&self) -> Outcome<&Config> {
         if self.config.get().is_none() {
-            let config = Config::load(&self.config_file, self.config_named)?;
+            let config = match &self.config_copy {
+                Some(copy) => Config::load_copy(&self.config_file, copy, self.config_named)?,
+                None => Config::load(&self.config_file, self.config_named)?,
+            };
             let _ = self.config.set(config);
         }
         Ok(self.config.get().expect("just set"))

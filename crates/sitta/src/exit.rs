@@ -42,6 +42,22 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The more serious of two ends: what several runs one after the other end with.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Done => 0,
+            Self::Conflicts => 1,
+            Self::Partial => 2,
+            Self::Held => 3,
+            Self::Usage | Self::Failed => 4,
+            Self::Interrupted => 5,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
 /// What could not be done to which thing; then why, and what state things are in; then what to do about it.
 #[derive(Debug, Clone)]
 pub struct Failure {

@@ -28,6 +28,58 @@ impl Default for WebOptions {
     }
 }
 
+/// An HTTP client that trusts as `options` say; the error is what could not be set up.
+pub fn client(options: &WebOptions) -> Result<Client, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for certificate in CertificateDer::pem_slice_iter(&options.ca) {
+        let certificate = certificate.map_err(|e| format!("a certificate to trust cannot be read: {e}"))?;
+        roots.add(certificate).map_err(|e| format!("a certificate to trust cannot be used: {e}"))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("TLS cannot be set up: {e}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("sitta/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.timeout)
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(64)
+        // Where a redirect may lead, and what goes along, is for each user to say.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|e| format!("no HTTP client: {e}"))
+}
+
+/// Why a connection failed, below what its client says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The server's certificate is not trusted.
+    pub untrusted: bool,
+    /// The innermost reason. A client's own words come first in a chain, and hold the URL.
+    pub message: String,
+}
+
+/// Looks for the innermost reason.
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> Cause {
+    let mut cause = Cause { untrusted: false, message: String::new() };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        cause.untrusted |= matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
+        cause.message = error.to_string();
+        // An I/O error hides its cause from `source`.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        };
+    }
+    cause
+}
+
 /// A client for one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Web {
@@ -43,30 +95,7 @@ pub(crate) type Taken = Arc<AtomicU64>;
 impl Web {
     /// A client for the store that is shown as `location`.
     pub fn new(location: &Arc<str>, options: &WebOptions) -> Result<Self> {
-        let failed = |what: String| Error::new(ErrorKind::Other, location, None, what);
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in CertificateDer::pem_slice_iter(&options.ca) {
-            let certificate =
-                certificate.map_err(|e| failed(format!("a certificate to trust cannot be read: {e}")))?;
-            roots.add(certificate).map_err(|e| failed(format!("a certificate to trust cannot be used: {e}")))?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| failed(format!("TLS cannot be set up: {e}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("sitta/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.timeout)
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(64)
-            // Where a redirect may lead, and what goes along, is for each store to say.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|e| failed(format!("no HTTP client: {e}")))?;
+        let client = client(options).map_err(|what| Error::new(ErrorKind::Other, location, None, what))?;
         Ok(Self { client, location: location.clone(), timeout: options.timeout, requests: Arc::default() })
     }
 
@@ -152,30 +181,22 @@ impl Web {
 
     /// A failure below HTTP: the connection, TLS, the protocol itself.
     fn failure(&self, error: &reqwest::Error, path: &RelPath) -> Error {
-        let mut kind = ErrorKind::Unreachable;
-        let mut causes = Vec::new();
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(error) = cause {
-            // A body of ours that failed: its own error says what and where.
+        // A body of ours that failed: its own error says what and where.
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = next {
             if let Some(own) = error.downcast_ref::<Error>() {
                 return own.clone();
             }
-            if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-                kind = ErrorKind::Untrusted;
-            }
-            // An I/O error hides its cause from `source`.
             let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            causes.push(error.to_string());
-            cause = match inner {
+            next = match inner {
                 Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
                 None => error.source(),
             };
         }
-        // The first words are the client's own ("error sending request for url …"), and hold the URL.
-        let last = causes.pop().unwrap_or_default();
-        let what = match kind {
-            ErrorKind::Untrusted => format!("the server's certificate is not trusted: {last}"),
-            _ => last,
+        let cause = cause(error);
+        let (kind, what) = match cause.untrusted {
+            true => (ErrorKind::Untrusted, format!("the server's certificate is not trusted: {}", cause.message)),
+            false => (ErrorKind::Unreachable, cause.message),
         };
         Error::new(kind, &self.location, path.clone(), what)
     }

@@ -22,7 +22,7 @@ pub use base::Segment;
 pub use conflict::KnownConflict;
 pub use history::RunRecord;
 pub use journal::Intent;
-pub use lock::PairLock;
+pub use lock::{FileLock, Holder, PairLock};
 pub use pair::{Pair, PairKey, RootSeen};
 
 use crate::RunError;

@@ -3,17 +3,18 @@
 use clap::{Arg, ArgAction, Command};
 
 /// The verbs in groups, as the overview shows them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
+    ("Automate", &["run", "jobs", "history", "daemon", "schedule"]),
     ("Set up", &["config", "completions", "man"]),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 16] = [
+const EXTRAS: [(&str, &str, &[Code]); 21] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -39,6 +40,11 @@ const EXTRAS: [(&str, &str, &[Code]); 16] = [
     ("du", "sitta du --depth 1 ~/Documents", &[PARTIAL]),
     ("get", "sitta get https://example.org/data.zip ~/Downloads", &[PARTIAL, HELD, INTERRUPTED]),
     ("cat", "sitta cat https://example.org/data.zip!/notes.txt", &[]),
+    ("run", "sitta run nightly-db --dry-run", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
+    ("jobs", "sitta jobs", &[]),
+    ("history", "sitta history nightly-db --limit 5", &[]),
+    ("daemon", "sitta daemon --metrics 127.0.0.1:9474", &[]),
+    ("schedule", "sitta schedule install; sitta schedule show", &[]),
     ("config", "sitta config check --connect", &[]),
     ("completions", "sitta completions bash > ~/.local/share/bash-completion/completions/sitta", &[]),
     ("man", "sitta man > sitta.1", &[]),
@@ -74,7 +80,7 @@ pub fn decorate(mut cli: Command) -> Command {
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
-            let command = if matches!(verb, "config" | "conflicts" | "trash") {
+            let command = if matches!(verb, "config" | "conflicts" | "schedule" | "trash") {
                 command.mut_subcommands(|c| c.help_template(TEMPLATE))
             } else {
                 command

@@ -4,6 +4,7 @@ mod archive;
 mod general;
 mod get;
 mod help;
+mod job;
 mod looking;
 mod moving;
 mod rules;
@@ -19,11 +20,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use archive::{ArchiveArgs, UnpackArgs};
 pub use general::{CompletionsArgs, ConfigArgs, ConfigVerb};
 pub use get::{GetArgs, Transport};
+pub use job::{Cause, DaemonArgs, HistoryArgs, JobsArgs, Keeper, RunArgs, ScheduleArgs, ScheduleVerb};
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
-pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs};
+pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, parse_max_delete, parse_rate};
 pub use rules::{RuleArg, RuleArgs};
 pub use sync::{ConflictPolicy, ConflictsArgs, ConflictsVerb, Keep, ResolveArgs, SyncArgs};
-pub use trash::{TrashArgs, TrashEmptyArgs, TrashListArgs, TrashRestoreArgs, TrashVerb, WhichTrash};
+pub use trash::{TrashArgs, TrashEmptyArgs, TrashListArgs, TrashRestoreArgs, TrashVerb, WhichTrash, parse_keep};
 
 use crate::exit::{Failure, Outcome};
 
@@ -104,6 +106,16 @@ pub enum Verb {
     Get(GetArgs),
     /// Print files to standard output
     Cat(CatArgs),
+    /// Run jobs of the config, one after the other
+    Run(RunArgs),
+    /// List the jobs of the config: how each ended last, and when it runs next
+    Jobs(JobsArgs),
+    /// List what was run, and how it ended
+    History(HistoryArgs),
+    /// Run jobs when they are due, and watched syncs all the time
+    Daemon(DaemonArgs),
+    /// Let this machine start the daemon by itself
+    Schedule(ScheduleArgs),
     /// Look at the config
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell

@@ -83,7 +83,8 @@ pub struct MovingArgs {
     pub limit_rate: Option<u64>,
 }
 
-fn parse_max_delete(text: &str) -> Result<MaxDelete, String> {
+/// `100`, `30%`
+pub fn parse_max_delete(text: &str) -> Result<MaxDelete, String> {
     let wrong = || "write a number, for example 100, or a share of all files, for example 30%".to_owned();
     match text.strip_suffix('%') {
         Some(share) => match share.trim().parse() {
@@ -94,6 +95,7 @@ fn parse_max_delete(text: &str) -> Result<MaxDelete, String> {
     }
 }
 
+/// `10MiB`, `10MiB/s`
 pub fn parse_rate(text: &str) -> Result<u64, String> {
     match parse_size(text.trim_end_matches("/s"))? {
         0 => Err("at a rate of 0 nothing ever arrives".to_owned()),

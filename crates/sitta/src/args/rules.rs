@@ -15,6 +15,8 @@ pub enum RuleArg {
     Exclude(String),
     /// `--filter-from FILE`
     From(PathBuf),
+    /// A line as in such a file: what a job's `filter` holds.
+    Line(String),
 }
 
 /// All of these options.

@@ -34,7 +34,7 @@ async fn pair(context: &Context, locations: &[OsString]) -> Outcome<Pair> {
     stop_on_signals(&flow, &context.console);
     let policy = Policy::Sync(OnConflict::KeepBoth);
     let options = moving::usual(policy)?;
-    Ok(Pair { sides, options, state: moving::state(context)?, flow })
+    Ok(Pair { sides, options, state: moving::state(context)?, flow, recorder: None })
 }
 
 async fn unsettled(pair: &Pair) -> Outcome<Vec<Unsettled>> {

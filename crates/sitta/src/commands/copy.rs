@@ -2,16 +2,16 @@
 
 use sitta_tree::{Existing, Policy};
 
-use super::moving;
+use super::moving::{self, Around};
 use crate::args::CopyArgs;
 use crate::context::Context;
 use crate::exit::Outcome;
 
-pub fn run(context: &Context, args: CopyArgs) -> Outcome {
+pub fn run(context: &Context, args: CopyArgs, around: &Around) -> Outcome {
     let existing = match (args.update, args.no_overwrite) {
         (true, _) => Existing::IfNewer,
         (_, true) => Existing::Keep,
         _ => Existing::Replace,
     };
-    moving::run(context, args.way, "copy", Policy::Copy { existing })
+    moving::run(context, args.way, "copy", Policy::Copy { existing }, around)
 }

@@ -5,15 +5,18 @@ mod cat;
 mod config;
 mod conflicts;
 mod copy;
+mod daemon;
 mod du;
 mod find;
 mod general;
 mod get;
 mod hash;
+mod job;
 mod listing;
 mod ls;
 mod mirror;
-mod moving;
+pub mod moving;
+mod schedule;
 mod sync;
 mod trash;
 mod unpack;
@@ -22,6 +25,7 @@ use std::future::Future;
 
 use tokio::runtime::Builder;
 
+use self::moving::Around;
 use crate::args::{self, Asked, Verb};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
@@ -61,11 +65,12 @@ fn run(context: &Context, verb: Verb) -> Outcome {
     let name = name(&verb);
     let result = match verb {
         // These tell JSON their failures themselves, after their events.
-        Verb::Copy(args) => return copy::run(context, args),
-        Verb::Mirror(args) => return mirror::run(context, args),
-        Verb::Sync(args) => return sync::run(context, args),
+        Verb::Copy(args) => return copy::run(context, args, &Around::new(context, false)),
+        Verb::Mirror(args) => return mirror::run(context, args, &Around::new(context, false)),
+        Verb::Sync(args) => return sync::run(context, args, &Around::new(context, true)),
         Verb::Archive(args) => return archive::run(context, &args),
         Verb::Unpack(args) => return unpack::run(context, args),
+        Verb::Run(args) => return job::run(context, &args),
         Verb::Conflicts(args) => conflicts::run(context, args),
         Verb::Trash(args) => trash::run(context, args),
         Verb::Ls(args) => ls::run(context, &args),
@@ -78,6 +83,10 @@ fn run(context: &Context, verb: Verb) -> Outcome {
             Err(failure) => Err(failure),
         },
         Verb::Cat(args) => cat::run(context, &args),
+        Verb::Daemon(args) => daemon::run(context.reload()?, &args),
+        Verb::Schedule(args) => schedule::run(context, &args),
+        Verb::Jobs(args) => job::jobs(context, &args),
+        Verb::History(args) => job::history(context, &args),
         Verb::Config(args) => config::run(context, args.verb),
         Verb::Completions(args) => general::completions(context, args.shell),
         Verb::Man => general::man(context),
@@ -108,6 +117,11 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Du(_) => "du",
         Verb::Get(_) => "get",
         Verb::Cat(_) => "cat",
+        Verb::Run(_) => "run",
+        Verb::Daemon(_) => "daemon",
+        Verb::Schedule(_) => "schedule",
+        Verb::Jobs(_) => "jobs",
+        Verb::History(_) => "history",
         Verb::Config(_) => "config",
         Verb::Completions(_) => "completions",
         Verb::Man => "man",

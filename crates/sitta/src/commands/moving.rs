@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use sitta_jobs::Recorder;
 use sitta_ops::trash::{TRASH_DIR, TrashKeep};
 use sitta_ops::{Event, MaxDelete, Options, Outcome as Ended, Report, RunError, Sink, State, transfer};
 use sitta_store::wrap::{Bucket, Limited};
@@ -27,9 +28,37 @@ use crate::signals::stop_on_signals;
 /// A sync displaces old versions every day, and nobody asked it to: they are let go of in time.
 const SYNC_KEEPS: TrashKeep = TrashKeep::Within(Duration::from_secs(30 * 86_400));
 
+/// What is around a run: how it is stopped, and who reads what it tells.
+pub struct Around {
+    /// Prints its events, with `--json`.
+    pub json: Option<Json>,
+    /// Stops it.
+    pub flow: Arc<Flow>,
+    /// A job's recorder, if it is a job.
+    pub recorder: Option<Arc<Recorder>>,
+    armed: Arc<Once>,
+}
+
+impl Around {
+    /// Of a run of its own, that the user stops. `two_way`: its sides are left and right.
+    pub fn new(context: &Context, two_way: bool) -> Self {
+        let json = context.json.then(|| Json::new(two_way));
+        Self { json, flow: Arc::default(), recorder: None, armed: Arc::new(Once::new()) }
+    }
+
+    /// Of one job of several, which are all stopped together.
+    pub fn of_job(&self, json: Option<Json>, recorder: Option<Arc<Recorder>>) -> Self {
+        Self { json, recorder, flow: self.flow.clone(), armed: self.armed.clone() }
+    }
+
+    /// From now on Ctrl-C lets what was begun be finished; before, it ends the program at once.
+    pub fn arm(&self, context: &Context) {
+        self.armed.call_once(|| stop_on_signals(&self.flow, &context.console));
+    }
+}
+
 /// Runs `policy` as the arguments say.
-pub fn run(context: &Context, args: OneWayArgs, verb: &'static str, policy: Policy) -> Outcome {
-    let json = context.json.then(|| Json::new(false));
+pub fn run(context: &Context, args: OneWayArgs, verb: &'static str, policy: Policy, around: &Around) -> Outcome {
     let result = block_on(async {
         let source = open(context, &args.source).await?;
         let destination = open(context, &args.destination).await?;
@@ -39,16 +68,16 @@ pub fn run(context: &Context, args: OneWayArgs, verb: &'static str, policy: Poli
         };
         let called = Some(verb);
         let options = Options { hard_links: args.hard_links, called, ..options(&args.moving, policy, None)? };
-        let flow = Arc::new(Flow::default());
-        stop_on_signals(&flow, &context.console);
-        let pair = Pair { sides: [source, destination], options, state: state(context)?, flow };
-        let (exit, _, failure) = pair.run(context, json.as_ref()).await?;
+        around.arm(context);
+        let (flow, recorder) = (around.flow.clone(), around.recorder.clone());
+        let pair = Pair { sides: [source, destination], options, state: state(context)?, flow, recorder };
+        let (exit, _, failure) = pair.run(context, around.json.as_ref()).await?;
         if let Some(failure) = failure {
             context.console.failure(&failure);
         }
         Ok(exit)
     });
-    if let (Err(failure), Some(json)) = (&result, &json) {
+    if let (Err(failure), Some(json)) = (&result, &around.json) {
         json.failure(verb, failure);
     }
     result
@@ -147,6 +176,9 @@ pub fn rules(args: &[RuleArg]) -> Outcome<Filter> {
             RuleArg::Include(pattern) => filter.include(pattern).map_err(|e| wrong(pattern, e))?,
             RuleArg::Exclude(pattern) => filter.exclude(pattern).map_err(|e| wrong(pattern, e))?,
             RuleArg::From(file) => rules_from(file, &mut filter)?,
+            RuleArg::Line(line) => {
+                filter.rules_from(line.as_bytes()).map_err(|e| wrong(line, e.error))?;
+            }
         }
     }
     Ok(filter)
@@ -168,9 +200,35 @@ pub struct Pair {
     pub options: Options,
     pub state: State,
     pub flow: Arc<Flow>,
+    pub recorder: Option<Arc<Recorder>>,
+}
+
+/// All who read a run's events.
+pub struct Readers<'a> {
+    shown: &'a dyn Sink,
+    recorder: Option<&'a Recorder>,
+}
+
+impl Sink for Readers<'_> {
+    fn event(&self, event: Event) {
+        if let Some(recorder) = self.recorder {
+            recorder.event(event.clone());
+        }
+        self.shown.event(event);
+    }
 }
 
 impl Pair {
+    /// All who read its events.
+    pub fn readers<'a>(&'a self, human: Option<&'a Human>, json: Option<&'a Json>) -> Readers<'a> {
+        let shown: &dyn Sink = match (human, json) {
+            (_, Some(json)) => json,
+            (Some(human), _) => human,
+            (None, None) => &(),
+        };
+        Readers { shown, recorder: self.recorder.as_deref() }
+    }
+
     /// What failures call the two sides.
     pub fn names(&self) -> Sides {
         Sides {
@@ -184,13 +242,9 @@ impl Pair {
     pub async fn run(&self, context: &Context, json: Option<&Json>) -> Outcome<(Exit, Report, Option<Failure>)> {
         let names = self.names();
         let human = json.is_none().then(|| Human::new(context, names.clone(), self.options.dry_run, &self.flow));
-        let sink: &dyn Sink = match (&human, json) {
-            (_, Some(json)) => json,
-            (Some(human), _) => human,
-            (None, None) => &(),
-        };
+        let readers = self.readers(human.as_ref(), json);
         let [left, right] = self.sides.each_ref().map(|side| side.store.clone());
-        let result = transfer(left, right, &self.options, &self.state, sink, &self.flow).await;
+        let result = transfer(left, right, &self.options, &self.state, &readers, &self.flow).await;
         self.end(context, result, human.as_ref(), json)
     }
 
@@ -219,6 +273,9 @@ impl Pair {
             failure::run_error(&error, self.options.verb(), &names)
         })?;
         let held = report.held.first().map(|held| failure::held(held, &names, report.dry_run));
+        if let (Some(held), Some(recorder)) = (&held, &self.recorder) {
+            recorder.say(held.to_string());
+        }
         if let Some(human) = human {
             human.finish(&report, context)?;
         }

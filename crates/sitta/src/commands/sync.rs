@@ -5,36 +5,33 @@ mod hub;
 mod watching;
 
 use std::ffi::OsStr;
-use std::sync::Arc;
 
 use sitta_ops::{check_hub, forget};
-use sitta_store::Flow;
 use sitta_store::wrap::Bucket;
 use sitta_tree::{OnConflict, Policy};
 
 use super::block_on;
-use super::moving::{self, Pair};
+use super::moving::{self, Around, Pair};
 use crate::args::{ConflictPolicy, SyncArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::{Opened, open};
 use crate::render::failure::{self, Sides};
 use crate::render::json::{self, Json};
-use crate::signals::stop_on_signals;
 
 /// Clocks of different machines may be apart by so much, in nanoseconds, when it is told which version is newer.
 const SKEW: u64 = 2_000_000_000;
 
-pub fn run(context: &Context, args: SyncArgs) -> Outcome {
-    let json = context.json.then(|| Json::new(true));
-    let result = block_on(async { sync(context, &args, json.as_ref()).await });
-    if let (Err(failure), Some(json)) = (&result, &json) {
+pub fn run(context: &Context, args: SyncArgs, around: &Around) -> Outcome {
+    let result = block_on(async { sync(context, &args, around).await });
+    if let (Err(failure), Some(json)) = (&result, &around.json) {
         json.failure("sync", failure);
     }
     result
 }
 
-async fn sync(context: &Context, args: &SyncArgs, json: Option<&Json>) -> Outcome {
+async fn sync(context: &Context, args: &SyncArgs, around: &Around) -> Outcome {
+    let json = around.json.as_ref();
     let bucket = args.moving.limit_rate.map(Bucket::new);
     let mut places = Vec::with_capacity(args.locations.len());
     for location in &args.locations {
@@ -64,14 +61,14 @@ async fn sync(context: &Context, args: &SyncArgs, json: Option<&Json>) -> Outcom
         };
         failure::run_error(&error, "sync", &names)
     })?;
-    let flow = Arc::new(Flow::default());
-    stop_on_signals(&flow, &context.console);
+    around.arm(context);
     let mut pairs = Vec::with_capacity(spokes.len());
     for spoke in spokes {
         let sides = [hub.clone(), spoke.clone()];
         let policy = Policy::Sync(on_conflict(args.policy, &sides));
         let options = moving::options(&args.moving, policy, Some(OsStr::new("on")))?;
-        pairs.push(Pair { sides, options, state: moving::state(context)?, flow: flow.clone() });
+        let (flow, recorder) = (around.flow.clone(), around.recorder.clone());
+        pairs.push(Pair { sides, options, state: moving::state(context)?, flow, recorder });
     }
     if args.watch {
         return watching::run(context, &pairs, args.poll, json).await;
@@ -122,28 +119,18 @@ fn forget_all(context: &Context, hub: &Opened, spokes: &[Opened], json: Option<&
         }
     }
     if let Some(json) = json {
-        json.object(&json::plain_report("sync", &[("forgotten", forgotten.into())]));
+        json.last(&json::plain_report("sync", &[("forgotten", forgotten.into())]));
     }
     Ok(Exit::Done)
 }
 
-/// The more serious of two ends.
-fn worse(a: Exit, b: Exit) -> Exit {
-    let rank = |exit: Exit| match exit {
-        Exit::Done => 0,
-        Exit::Conflicts => 1,
-        Exit::Partial => 2,
-        Exit::Held => 3,
-        Exit::Usage | Exit::Failed => 4,
-        Exit::Interrupted => 5,
-    };
-    if rank(b) > rank(a) { b } else { a }
-}
-
 /// Says what went wrong with one pair of several; the others go on.
-fn tell(context: &Context, failure: &Failure) -> Exit {
+fn tell(context: &Context, pair: &Pair, failure: &Failure) -> Exit {
     if !failure.what.is_empty() {
         context.console.failure(failure);
+        if let Some(recorder) = &pair.recorder {
+            recorder.say(failure.to_string());
+        }
     }
     failure.exit
 }

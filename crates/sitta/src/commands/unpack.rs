@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use sitta_tree::{Existing, Policy};
 
-use super::moving;
+use super::moving::{self, Around};
 use crate::args::{MovingArgs, OneWayArgs, UnpackArgs};
 use crate::context::Context;
 use crate::exit::Outcome;
@@ -24,5 +24,5 @@ pub fn run(context: &Context, args: UnpackArgs) -> Outcome {
     // It deletes nothing: a folder that was emptied or is gone since may be filled again.
     let moving = MovingArgs { xattrs: true, force_empty: true, ..args.moving };
     let way = OneWayArgs { source, destination: args.destination, moving, hard_links: true };
-    moving::run(context, way, "unpack", Policy::Copy { existing })
+    moving::run(context, way, "unpack", Policy::Copy { existing }, &Around::new(context, false))
 }

@@ -1,11 +1,14 @@
 //! The config: TOML that is checked as a whole. Whatever is wrong is named with its file, its line and what was
 //! probably meant.
 
+mod job;
 mod model;
+mod notify;
 mod reveal;
 mod secret;
 mod store;
 mod values;
+mod verify;
 
 use std::fs;
 use std::io;
@@ -13,22 +16,37 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sitta_store::Location;
-use sitta_tree::Filter;
-
+pub use job::{Job, OnConflict, Verb};
 pub use model::Config;
+pub use notify::{Notify, NotifyKind};
 pub use reveal::reveal;
 pub use secret::Secret;
 pub use store::{Store, remote};
-pub use values::OneOrMany;
+pub use values::{Limit, OneOrMany, Place, Smtp, Zone};
 
 use crate::exit::{Failure, Outcome};
 use crate::hints;
 
+/// Something in a table that makes no sense.
+#[derive(Debug)]
+pub struct Misfit {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub hint: String,
+}
+
 impl Config {
     /// Reads the file; none is the same as an empty one, unless the user named it.
     pub fn load(file: &Path, named: bool) -> Outcome<Self> {
-        let text = match fs::read_to_string(file) {
+        Self::load_copy(file, file, named)
+    }
+
+    /// Reads a copy of the file, as it was when it was taken up.
+    pub fn load_copy(file: &Path, copy: &Path, named: bool) -> Outcome<Self> {
+        let text = match fs::read_to_string(copy) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(Self::default()),
             Err(error) => {
@@ -39,78 +57,8 @@ impl Config {
         let source = Source { file, text: &text };
         let config: Self = toml::from_str(&text).map_err(|error| source.malformed(&error))?;
         config.verify(&source)?;
-        config.keep_secret(file)?;
+        config.keep_secret(copy)?;
         Ok(config)
-    }
-
-    /// What cannot be seen in one value: names that are used must be there.
-    fn verify(&self, source: &Source<'_>) -> Outcome<()> {
-        for name in self.store.keys() {
-            if !matches!(Location::parse(format!("{name}:")), Ok(Location::Named { .. })) {
-                return Err(Failure::usage(format!(
-                    "{}: '{name}' is no name for a store",
-                    source.place_of_table("store", name)
-                ))
-                .hint("a name is two letters or more: letters, digits, '-', '_' and '.'"));
-            }
-            if let Some(misfit) = self.store[name].misfit() {
-                let place = source.place(&source.key("store", name, misfit.key));
-                return Err(Failure::usage(format!("{place}: {}", misfit.what)).hint(misfit.hint));
-            }
-        }
-        for (name, job) in &self.job {
-            for person in &job.notify {
-                self.known(source, &person.span(), "notify", person.get_ref(), self.notify.keys())?;
-            }
-            let table = || source.table("job", name);
-            for text in job.from.all() {
-                let location = Location::parse(text).map_err(|error| {
-                    Failure::usage(format!("{}: 'from' of [job.{name}] is no location", source.place(&table())))
-                        .note(error.to_string())
-                })?;
-                self.known_store(source, &table(), &location)?;
-            }
-            if let Some(to) = &job.to {
-                self.known_store(source, &table(), &to.location)?;
-            }
-            for rule in &job.filter {
-                Filter::new().rules_from(rule.get_ref().as_bytes()).map_err(|error| {
-                    Failure::usage(format!(
-                        "{}: the rule '{}' cannot be understood",
-                        source.place(&rule.span()),
-                        rule.get_ref()
-                    ))
-                    .note(error.error.to_string())
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn known_store(&self, source: &Source<'_>, span: &Range<usize>, location: &Location) -> Outcome<()> {
-        match location {
-            Location::Named { name, .. } => self.known(source, span, "store", name, self.store.keys()),
-            Location::Inside { archive, .. } => self.known_store(source, span, archive),
-            Location::Local(_) | Location::Remote(_) => Ok(()),
-        }
-    }
-
-    fn known<'n>(
-        &self,
-        source: &Source<'_>,
-        span: &Range<usize>,
-        table: &str,
-        name: &str,
-        names: impl Iterator<Item = &'n String> + Clone,
-    ) -> Outcome<()> {
-        if names.clone().any(|known| known == name) {
-            return Ok(());
-        }
-        let failure = Failure::usage(format!("{}: there is no [{table}.{name}]", source.place(span)));
-        Err(match hints::nearest(name, names.map(String::as_str)) {
-            Some(nearest) => failure.hint(format!("did you mean {nearest} ?")),
-            None => failure.hint(format!("add [{table}.{name}]")),
-        })
     }
 
     /// Passwords as plain text are taken only from a file that nobody else can read.
@@ -118,10 +66,15 @@ impl Config {
         let plain = |secret: &Secret| matches!(secret, Secret::Plain(_));
         let holds = |store: &Store| store.url.has_password() || store.secrets().any(|(_, secret)| plain(secret));
         let store = self.store.iter().find(|(_, store)| holds(store));
-        let person = self.notify.iter().find(|(_, notify)| notify.password.as_ref().is_some_and(plain));
+        // A URL is not shown either, but may stand in the file.
+        let tells = |notify: &Notify| [&notify.password, &notify.token].into_iter().flatten().any(plain);
+        let person = self.notify.iter().find(|(_, notify)| tells(notify));
         let Some(table) = store
             .map(|(name, _)| format!("[store.{name}]"))
             .or_else(|| person.map(|(name, _)| format!("[notify.{name}]")))
+            .or_else(|| {
+                self.job.iter().find(|(_, job)| job.has_password()).map(|(name, _)| format!("[job.{name}]"))
+            })
         else {
             return Ok(());
         };

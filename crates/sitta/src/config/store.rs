@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sitta_store::{Location, Remote, Scheme};
 
+use super::Misfit;
 use super::secret::Secret;
 use super::values::{Endpoint, OneOrMany, Place, Timeout};
 use crate::render::units::parse_duration;
@@ -58,17 +59,6 @@ pub struct Store {
     /// s3: whether the server enforces conditional writes; without it, that is tried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conditional_writes: Option<bool>,
-}
-
-/// Something in a `[store.NAME]` that makes no sense.
-#[derive(Debug)]
-pub struct Misfit {
-    /// The key.
-    pub key: &'static str,
-    /// What is wrong.
-    pub what: String,
-    /// What would be right.
-    pub hint: String,
 }
 
 const LOGIN: &[Scheme] =

@@ -77,7 +77,7 @@ fn bad_values_are_named_with_what_is_right() {
             "[\"ops-mal\"]",
             "config.toml:13: there is no [notify.ops-mal]\nhint: did you mean ops-mail ?",
         ),
-        ("\"nas:db", "\"nsa:db", "config.toml:6: there is no [store.nsa]\nhint: did you mean nas ?"),
+        ("\"nas:db", "\"nsa:db", "config.toml:9: there is no [store.nsa]\nhint: did you mean nas ?"),
         ("url = ", "url = = ", "config.toml:3: "),
         ("[store.nas]", "[store.n]", "config.toml:2: 'n' is no name for a store"),
     ] {

@@ -1,11 +1,16 @@
 //! Single values of the config, checked as they are read.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 
+use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sitta_store::Location;
+use sitta_jobs::notify::{MailServer, check_address};
+use sitta_store::{Location, Password};
 
+use crate::args::parse_keep;
+use crate::commands::moving::trash;
 use crate::render::units::{parse_duration, parse_size};
 
 /// A text that was checked.
@@ -75,16 +80,72 @@ checked!(
 checked!(
     /// When a job runs.
     Schedule,
-    check_schedule
+    |text| sitta_jobs::Schedule::parse(text, TimeZone::UTC).map(drop)
+);
+
+checked!(
+    /// A time zone: `Europe/Berlin`.
+    Zone,
+    |text| TimeZone::get(text)
+        .map(drop)
+        .map_err(|_| format!("'{text}' is no time zone that this machine knows; write for example Europe/Berlin"))
+);
+
+impl Zone {
+    /// The zone.
+    pub fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.0).unwrap_or(TimeZone::UTC)
+    }
+}
+
+checked!(
+    /// A mail address.
+    Address,
+    check_address
+);
+
+checked!(
+    /// A mail server: `smtps://user@smtp.example.org`.
+    Smtp,
+    |text| MailServer::parse(text).map(drop)
+);
+
+impl Smtp {
+    /// The server.
+    pub fn server(&self) -> MailServer {
+        MailServer::parse(&self.0).expect("it was checked when it was read")
+    }
+}
+
+checked!(
+    /// `on`, `off`, or a folder at the destination.
+    TrashDir,
+    |text| trash(OsStr::new(text)).map(drop).map_err(|failure| failure.what)
+);
+
+checked!(
+    /// How long a trash keeps old versions: `30d`, `forever`.
+    TrashTime,
+    |text| parse_keep(text).map(drop)
 );
 
 /// A path, URL or `NAME:path`. Prints and serialises without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub location: Location,
+    /// With its password, if one stands there.
+    pub written: Password,
 }
 
 impl Place {
+    /// As it is written, without a password.
+    pub fn text(&self) -> String {
+        match &self.location {
+            Location::Local(path) => path.to_string_lossy().into_owned(),
+            location => location.to_string(),
+        }
+    }
+
     /// Whether a password stands in it as plain text.
     pub fn has_password(&self) -> bool {
         fn inside(location: &Location) -> bool {
@@ -102,16 +163,13 @@ impl<'de> Deserialize<'de> for Place {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let location = Location::parse(&text).map_err(serde::de::Error::custom)?;
-        Ok(Self { location })
+        Ok(Self { location, written: Password::new(text) })
     }
 }
 
 impl Serialize for Place {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match &self.location {
-            Location::Local(path) => to.serialize_str(&path.to_string_lossy()),
-            location => to.serialize_str(&location.to_string()),
-        }
+        to.serialize_str(&self.text())
     }
 }
 
@@ -122,6 +180,49 @@ impl JsonSchema for Place {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "description": "A path, a URL, or NAME:path"})
+    }
+}
+
+/// One place or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places(pub Vec<Place>);
+
+impl<'de> Deserialize<'de> for Places {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Places;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a place, or a list of places")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Places, E> {
+                Place::deserialize(serde::de::value::StrDeserializer::new(text)).map(|place| Places(vec![place]))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Places, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list)).map(Places)
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
+}
+
+impl Serialize for Places {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [one] => one.serialize(to),
+            several => several.serialize(to),
+        }
+    }
+}
+
+impl JsonSchema for Places {
+    fn schema_name() -> Cow<'static, str> {
+        "Places".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let place = generator.subschema_for::<Place>();
+        json_schema!({"anyOf": [place, {"type": "array", "items": place, "minItems": 1}]})
     }
 }
 
@@ -211,59 +312,5 @@ impl JsonSchema for Limit {
             {"type": "integer", "minimum": 0},
             {"type": "string", "pattern": "^(100|[0-9]{1,2})%$"},
         ]})
-    }
-}
-
-const NAMED: [&str; 6] = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly", "@midnight"];
-
-/// The five fields of cron and what each may be.
-const FIELDS: [(&str, u32, u32); 5] =
-    [("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7)];
-
-fn check_schedule(text: &str) -> Result<(), String> {
-    if text.starts_with('@') {
-        let known = NAMED.contains(&text);
-        return if known {
-            Ok(())
-        } else {
-            Err(format!("'{text}' is no schedule; known are {}", NAMED.join(", ")))
-        };
-    }
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    if fields.len() != FIELDS.len() {
-        return Err(format!(
-            "'{text}' is no schedule; write five fields: minute, hour, day, month, weekday, for example \"0 3 * * *\""
-        ));
-    }
-    for (field, (name, low, high)) in fields.iter().zip(FIELDS) {
-        for item in field.split(',') {
-            let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
-            let (from, to) = range.split_once('-').unwrap_or((range, range));
-            let number = |text: &str| text.parse::<u32>().ok().filter(|n| (low..=high).contains(n));
-            let fits = range == "*" || matches!((number(from), number(to)), (Some(from), Some(to)) if from <= to);
-            let steps = step.is_none_or(|step| step.parse::<u32>().is_ok_and(|step| step > 0));
-            if !fits || !steps {
-                return Err(format!(
-                    "'{field}' is no {name}: write {low} to {high}, *, a-b, */n, or several with commas"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schedules_are_checked() {
-        for text in ["0 0 * * *", "*/15 8-18 1,15 * 1-5", "@daily"] {
-            assert_eq!(check_schedule(text), Ok(()), "{text}");
-        }
-        for text in ["", "0 0 * *", "60 0 * * *", "0 0 0 * *", "*/0 * * * *", "5-1 * * * *", "@dayly", "a * * * *"]
-        {
-            assert!(check_schedule(text).is_err(), "{text}");
-        }
     }
 }

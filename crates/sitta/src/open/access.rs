@@ -97,7 +97,7 @@ fn ssh(context: &Context, access: &mut SshAccess) {
 }
 
 /// A file of certificates; one without any is a mistake that would be hard to find later.
-fn certificates(file: &Path, option: &str) -> Outcome<Vec<u8>> {
+pub fn certificates(file: &Path, option: &str) -> Outcome<Vec<u8>> {
     let bytes = fs::read(file).map_err(|error| unreadable(option, file, &error))?;
     if !bytes.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") {
         return Err(Failure::usage(format!("{} holds no certificate in PEM form", file.display()))

@@ -13,6 +13,7 @@ use sitta_ops::archive::Format;
 use sitta_store::{Access, Error, ErrorKind, Location, LocationError, Scheme, Store};
 use sitta_tree::{Entry, Kind, Printable, RelPath};
 
+pub use self::access::certificates;
 use crate::config::Config;
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};

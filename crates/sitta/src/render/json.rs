@@ -38,6 +38,11 @@ impl Json {
         Self { report: "pair", ..self.clone() }
     }
 
+    /// The same, for one job of several: its report is a `job_report`.
+    pub fn of_job(&self, two_way: bool) -> Self {
+        Self { report: "job_report", two_way, ..self.clone() }
+    }
+
     /// Writes one object. A reader that left is no reason to stop a run half way.
     fn write(&self, object: &Value, at_once: bool) {
         let mut guard = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -62,6 +67,13 @@ impl Json {
         self.write(object, true);
     }
 
+    /// The last line, of a verb that counts things of its own.
+    pub fn last(&self, report: &Value) {
+        let mut value = report.clone();
+        value["event"] = self.report.into();
+        self.write(&value, true);
+    }
+
     /// The last line of a run that was not begun.
     pub fn failure(&self, verb: &str, failure: &Failure) {
         let mut value = failure_value(verb, failure);
@@ -69,7 +81,7 @@ impl Json {
         if !steps.is_empty() {
             value["steps"] = steps.clone().into();
         }
-        self.write(&value, true);
+        self.last(&value);
     }
 }
 

@@ -5,6 +5,7 @@ mod archive;
 mod errors;
 mod get;
 mod help;
+mod jobs;
 mod json;
 mod looking;
 mod moving;

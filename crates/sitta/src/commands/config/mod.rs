@@ -94,9 +94,8 @@ fn secrets(config: &Config) -> Vec<(String, &'static str, &Secret)> {
     let stores = config.store.iter().flat_map(|(name, store)| {
         store.secrets().map(move |(key, secret)| (format!("[store.{name}]"), key, secret))
     });
-    let people = config
-        .notify
-        .iter()
-        .filter_map(|(name, notify)| Some((format!("[notify.{name}]"), "password", notify.password.as_ref()?)));
+    let people = config.notify.iter().flat_map(|(name, notify)| {
+        notify.secrets().map(move |(key, secret)| (format!("[notify.{name}]"), key, secret))
+    });
     stores.chain(people).collect()
 }

@@ -102,7 +102,7 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
     };
     let destination = args.destination.unwrap_or_else(|| ".".into());
     let way = OneWayArgs { source: args.location, destination, moving, hard_links: false };
-    moving::run(context, way, "copy", Policy::Copy { existing })
+    moving::run(context, way, "copy", Policy::Copy { existing }, &moving::Around::new(context, false))
 }
 
 fn existing(args: &GetArgs) -> Existing {

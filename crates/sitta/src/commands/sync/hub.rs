@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sitta_ops::Report;
 use sitta_tree::Side;
 
-use super::{tell, worse};
+use super::tell;
 use crate::commands::moving::Pair;
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
@@ -37,13 +37,13 @@ pub async fn run(context: &Context, pairs: &[Pair], json: Option<&Json>) -> Outc
                         none => *none = Some(report),
                     }
                 }
-                Err(failure) => ends[index] = tell(context, &failure),
+                Err(failure) => ends[index] = tell(context, pair, &failure),
             }
         }
     }
-    let exit = ends.into_iter().fold(Exit::Done, worse);
+    let exit = ends.into_iter().fold(Exit::Done, Exit::worse);
     if let Some(json) = json {
-        json.object(&all_told(&reports, exit));
+        json.last(&all_told(&reports, exit));
     }
     Ok(exit)
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use sitta_ops::{Pace, Report, RunError, Sink, watch};
+use sitta_ops::{Pace, Report, RunError, watch};
 
-use super::{tell, worse};
+use super::tell;
 use crate::commands::moving::Pair;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
@@ -19,16 +19,13 @@ pub async fn run(context: &Context, pairs: &[Pair], poll: Option<Duration>, json
     let ends = join_all(pairs.iter().map(|pair| one(context, pair, &pace, json, several))).await;
     let failed = ends.iter().any(Result::is_err);
     let mut exit = Exit::Done;
-    for end in ends {
-        exit = worse(
-            exit,
-            match end {
-                Ok(end) => end,
-                // Of several, the last failure is what the program ends with.
-                Err(failure) if !several => return Err(failure),
-                Err(failure) => tell(context, &failure),
-            },
-        );
+    for (pair, end) in pairs.iter().zip(ends) {
+        exit = exit.worse(match end {
+            Ok(end) => end,
+            // Of several, the last failure is what the program ends with.
+            Err(failure) if !several => return Err(failure),
+            Err(failure) => tell(context, pair, &failure),
+        });
     }
     // Stopping is how watching ends.
     Ok(if exit == Exit::Interrupted && !failed { Exit::Done } else { exit })
@@ -43,13 +40,9 @@ async fn one(
 ) -> Result<Exit, Failure> {
     let human = json.is_none().then(|| Human::new(context, pair.names(), false, &pair.flow));
     let json = json.map(|json| if several { json.of_several() } else { json.clone() });
-    let sink: &dyn Sink = match (&human, &json) {
-        (_, Some(json)) => json,
-        (Some(human), _) => human,
-        (None, None) => &(),
-    };
+    let readers = pair.readers(human.as_ref(), json.as_ref());
     let [left, right] = pair.sides.each_ref().map(|side| side.store.clone());
-    let result = watch(left, right, &pair.options, pace, &pair.state, sink, &pair.flow).await;
+    let result = watch(left, right, &pair.options, pace, &pair.state, &readers, &pair.flow).await;
     if result.is_err() {
         // The others need not go on without it.
         pair.flow.cancel();

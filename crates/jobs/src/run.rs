@@ -1,0 +1,164 @@
+//! A job's run: what it was for, what it did, how it ended.
+
+use serde::{Deserialize, Serialize};
+
+/// How a job's run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// Everything was done.
+    Success,
+    /// Done, but some files could not be processed.
+    Partial,
+    /// A guard held something back.
+    Held,
+    /// Conflicts are left for the user.
+    Conflicts,
+    /// It could not be done.
+    Failed,
+    /// It was stopped, or killed.
+    Interrupted,
+}
+
+impl Ended {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Success, Self::Partial, Self::Held, Self::Conflicts, Self::Failed, Self::Interrupted];
+
+    /// The stable name, as in JSON, the history and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Held => "held",
+            Self::Conflicts => "conflicts",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// From its stable name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ended| ended.name() == name)
+    }
+}
+
+/// Why a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody said so.
+    Hand,
+    /// It was time.
+    Schedule,
+    /// It was time while the machine, or the daemon, was off.
+    CatchUp,
+    /// It is a sync that goes on until it is stopped.
+    Watch,
+}
+
+impl Cause {
+    /// The stable name, as in JSON and the history.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hand => "hand",
+            Self::Schedule => "schedule",
+            Self::CatchUp => "catch-up",
+            Self::Watch => "watch",
+        }
+    }
+
+    /// From its stable name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Hand, Self::Schedule, Self::CatchUp, Self::Watch].into_iter().find(|cause| cause.name() == name)
+    }
+}
+
+/// What became of files and links, all steps together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// New on a side.
+    pub copied: u64,
+    /// Replaced another version.
+    pub updated: u64,
+    /// Removed.
+    pub deleted: u64,
+    /// Renamed.
+    pub moved: u64,
+    /// The same from the start.
+    pub unchanged: u64,
+    /// Changed on both sides of a sync.
+    pub conflicts: u64,
+    /// What could not be processed.
+    pub problems: u64,
+    /// File bytes sent.
+    pub bytes: u64,
+    /// Requests made to servers.
+    pub requests: u64,
+}
+
+/// One problem, as far as the history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Where, safe to print.
+    pub path: String,
+    /// Which kind, as in JSON reports.
+    pub kind: String,
+    /// Why.
+    pub message: String,
+}
+
+/// One pair of places that a run worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The id under which the state and the trash know it.
+    pub run: String,
+    /// The source's location, or the left side's.
+    pub from: String,
+    /// The destination's location, or the right side's.
+    pub to: String,
+}
+
+/// How a run ended, and what it did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// How.
+    pub ended: Ended,
+    /// The exit code of design.md.
+    pub exit: u8,
+    /// What it did.
+    pub counts: Counts,
+    /// The first problems; `counts.problems` says how many there were.
+    pub problems: Vec<Note>,
+    /// What could not be done, why, and a hint: a line each.
+    pub message: Option<String>,
+    /// The pairs it worked on.
+    pub steps: Vec<Step>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+impl Ending {
+    /// The end of a run that did nothing.
+    pub fn of(ended: Ended, exit: u8) -> Self {
+        let (counts, problems, steps) = (Counts::default(), Vec::new(), Vec::new());
+        Self { ended, exit, counts, problems, message: None, steps, seconds: 0.0 }
+    }
+}
+
+/// A run in the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Its id: when it began, then the job.
+    pub id: String,
+    /// The job.
+    pub job: String,
+    /// `copy`, `mirror`, …
+    pub verb: String,
+    /// Why it ran.
+    pub cause: Cause,
+    /// The process.
+    pub pid: u32,
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// When it ended, and how; none while it goes on, or if nobody has noticed yet that it was killed.
+    pub end: Option<(jiff::Timestamp, Ending)>,
+}

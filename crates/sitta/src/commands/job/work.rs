@@ -1,0 +1,108 @@
+//! What a job does, in the words of the command line.
+
+use std::ffi::OsString;
+
+use sitta_store::Location;
+
+use crate::args::{
+    ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs, parse_keep,
+    parse_max_delete, parse_rate,
+};
+use crate::commands::moving::Around;
+use crate::commands::{copy, mirror, sync};
+use crate::config::{Job, Limit, OnConflict, Place, Verb};
+use crate::context::Context;
+use crate::exit::{Failure, Outcome};
+use crate::render::units::parse_duration;
+
+/// Does a job's work, as its verb would.
+pub fn work(context: &Context, name: &str, job: &Job, dry_run: bool, around: &Around) -> Outcome {
+    match job.verb {
+        Verb::Copy => {
+            let args = CopyArgs {
+                way: one_way(context, job, dry_run),
+                update: job.update,
+                no_overwrite: job.no_overwrite,
+            };
+            copy::run(context, args, around)
+        }
+        Verb::Mirror => mirror::run(context, MirrorArgs { way: one_way(context, job, dry_run) }, around),
+        Verb::Sync => sync::run(context, both_ways(context, job, dry_run), around),
+        Verb::Archive | Verb::Backup => Err(cannot(name, job.verb)),
+    }
+}
+
+fn cannot(name: &str, verb: Verb) -> Failure {
+    Failure::usage(format!("[job.{name}] cannot be run: this version has no {}", verb.name()))
+        .note("nothing was done")
+        .hint("copy, mirror and sync can be run")
+}
+
+/// Whether a job's sides are left and right.
+pub fn is_two_way(job: &Job) -> bool {
+    job.verb == Verb::Sync
+}
+
+fn one_way(context: &Context, job: &Job, dry_run: bool) -> OneWayArgs {
+    OneWayArgs {
+        source: job.from.0.first().map(|place| written(context, place)).unwrap_or_default(),
+        destination: job.to.as_ref().map(|place| written(context, place)).unwrap_or_default(),
+        moving: moving(job, dry_run),
+        hard_links: job.hard_links,
+    }
+}
+
+fn both_ways(context: &Context, job: &Job, dry_run: bool) -> SyncArgs {
+    let policy = match job.policy {
+        None | Some(OnConflict::KeepBoth) => ConflictPolicy::KeepBoth,
+        Some(OnConflict::Newest) => ConflictPolicy::Newest,
+        Some(OnConflict::Left) => ConflictPolicy::Left,
+        Some(OnConflict::Right) => ConflictPolicy::Right,
+    };
+    SyncArgs {
+        locations: job.from.0.iter().chain(&job.to).map(|place| written(context, place)).collect(),
+        watch: job.watch && !dry_run,
+        poll: job.poll.as_ref().and_then(|poll| parse_duration(&poll.0).ok()),
+        policy,
+        forget: false,
+        moving: moving(job, dry_run),
+    }
+}
+
+/// With its password, if one stands there. A folder of this machine starts from the config's, for nobody knows from where
+/// a daemon was started; `~/` is the user's own.
+fn written(context: &Context, place: &Place) -> OsString {
+    fn is_local(location: &Location) -> bool {
+        match location {
+            Location::Local(_) => true,
+            Location::Inside { archive, .. } => is_local(archive),
+            Location::Remote(_) | Location::Named { .. } => false,
+        }
+    }
+    let text = place.written.expose();
+    match is_local(&place.location) && !text.starts_with("file:") {
+        true => context.file_of_config(text).into(),
+        false => text.into(),
+    }
+}
+
+fn moving(job: &Job, dry_run: bool) -> MovingArgs {
+    // All of these were checked when the config was read.
+    MovingArgs {
+        dry_run,
+        checksum: job.checksum,
+        xattrs: job.xattrs,
+        rules: RuleArgs(job.filter.iter().map(|rule| RuleArg::Line(rule.get_ref().clone())).collect()),
+        verify: job.verify,
+        trash: job.trash.as_ref().map(|trash| OsString::from(&trash.0)),
+        trash_keep: job.trash_keep.as_ref().and_then(|keep| parse_keep(&keep.0).ok()),
+        max_delete: job.max_delete.as_ref().and_then(|limit| match limit {
+            Limit::Count(count) => parse_max_delete(&count.to_string()).ok(),
+            Limit::Share(share) => parse_max_delete(share).ok(),
+        }),
+        // What lets a guard through is said once, by somebody who looks.
+        force_empty: false,
+        transfers: job.transfers,
+        limit_rate: job.limit_rate.as_ref().and_then(|rate| parse_rate(&rate.0).ok()),
+    }
+}
