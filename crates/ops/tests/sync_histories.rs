@@ -9,6 +9,10 @@
 //!   that one history runs alone.
 //! - `SITTA_FOLDERS`: where folders are made (default `/dev/shm`): file systems differ in how their clocks tick.
 //! - `SITTA_TRACE=1`: tells all that happens; for a single history.
+//!
+//! Seeds that still fail, each with something rare: 1001585 of the folders (a file is renamed there and back while a
+//! run moves it, and a reply is lost: its content ends in the trash); 7010007 of the share and the object store, 7010015
+//! of the object stores (rclone's server keeps no object `b` beside a `b/a` that came in the same moment).
 
 mod histories;
 

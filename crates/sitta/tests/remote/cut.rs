@@ -56,7 +56,10 @@ fn assert_whole(source: &std::path::Path, disk: &std::path::Path, round: usize) 
     let source = snapshot(source);
     for (path, item) in snapshot(disk) {
         let name = String::from_utf8_lossy(&path).into_owned();
-        if matches!(item.what, What::Dir) || name.contains(".sitta-tmp-") {
+        // rclone's server has temporaries of its own.
+        if matches!(item.what, What::Dir)
+            || [".sitta-tmp-", ".rclone_temp_put_"].iter().any(|own| name.contains(own))
+        {
             continue;
         }
         let sent = source.get(&path).unwrap_or_else(|| panic!("round {round}: {name} was never sent"));
@@ -82,8 +85,9 @@ fn killed_s3() {
 const CUTS: u64 = 10;
 
 /// The connection is cut in the middle of a file, ten times on the way there and ten times back: one run each, nobody
-/// has to do anything, and all arrives.
-fn cut_ten_times(place: &Place) {
+/// has to do anything, and all arrives. A connection ends after so many bytes; where there is only one, all that is in
+/// flight ends with it, and must not have used up its tries before the tenth.
+fn cut_ten_times(place: &Place, after: u64) {
     let world = place.world();
     let proxy = Proxy::to(place.port);
     place.introduce(&world, proxy.port());
@@ -97,7 +101,7 @@ fn cut_ten_times(place: &Place) {
     for way in [Place::up, Place::down] {
         let before = proxy.cuts();
         // No connection ends between two files: each has moved more than one by then, and no whole number of them.
-        proxy.cut_after(5 << 20, CUTS);
+        proxy.cut_after(after, CUTS);
         let run = way(place, &world);
         run.expect_code(0);
         assert_eq!(run.problems(), Vec::<String>::new());
@@ -114,15 +118,15 @@ fn cut_ten_times(place: &Place) {
 
 #[test]
 fn cut_ten_times_smb() {
-    cut_ten_times(&Place::smb());
+    cut_ten_times(&Place::smb(), 5 << 20);
 }
 
 #[test]
 fn cut_ten_times_sftp() {
-    cut_ten_times(&Place::sftp());
+    cut_ten_times(&Place::sftp(), 9 << 20);
 }
 
 #[test]
 fn cut_ten_times_s3() {
-    cut_ten_times(&Place::s3());
+    cut_ten_times(&Place::s3(), 5 << 20);
 }

@@ -33,7 +33,7 @@ pub fn work(context: &Context, name: &str, job: &Job, dry_run: bool, around: &Ar
 }
 
 fn cannot(name: &str, verb: Verb) -> Failure {
-    Failure::usage(format!("[job.{name}] cannot be run: this version has no {}", verb.name()))
+    Failure::usage(format!("[job.{name}] cannot be run: jobs do no {} yet", verb.name()))
         .note("nothing was done")
         .hint("copy, mirror and sync can be run")
 }
