@@ -11,7 +11,7 @@ use sitta_ops::archive::StepState;
 use sitta_ops::{Event, Held, Step, StepKind};
 use sitta_tree::Side;
 
-use crate::words::{count, counted, duration, size};
+use crate::words::{count, counted, done, duration, size};
 
 /// A log that has grown to so many bytes becomes the older half, and a new one is begun: a watched sync may go on for
 /// months.
@@ -205,16 +205,4 @@ impl RunLog {
 
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
-}
-
-fn done(what: StepKind) -> &'static str {
-    match what {
-        StepKind::Copy => "Sent",
-        StepKind::Update => "Replaced",
-        StepKind::Meta => "Set",
-        StepKind::MakeDir => "Made",
-        StepKind::Move => "Moved",
-        StepKind::Delete => "Deleted",
-        StepKind::RemoveDir => "Removed",
-    }
 }

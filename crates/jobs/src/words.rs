@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sitta_ops::StepKind;
+
 /// Units of size, each 1,024 of the one before.
 pub const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -50,6 +52,19 @@ pub fn duration(duration: Duration) -> String {
         10..60 => format!("{secs} s"),
         60..3600 => format!("{} min {:02} s", secs / 60, secs % 60),
         _ => format!("{} h {:02} min", secs / 3600, secs / 60 % 60),
+    }
+}
+
+/// What became of an entry: `Sent`, `Moved`
+pub fn done(what: StepKind) -> &'static str {
+    match what {
+        StepKind::Copy => "Sent",
+        StepKind::Update => "Replaced",
+        StepKind::Meta => "Set",
+        StepKind::MakeDir => "Made",
+        StepKind::Move => "Moved",
+        StepKind::Delete => "Deleted",
+        StepKind::RemoveDir => "Removed",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use sitta_jobs::words::done;
 use sitta_ops::trash::Emptied;
 use sitta_ops::{Event, Report, Sink, Step, StepKind};
 use sitta_store::Flow;
@@ -248,18 +249,6 @@ fn would(what: StepKind) -> &'static str {
         StepKind::Move => "would move",
         StepKind::Delete => "would delete",
         StepKind::RemoveDir => "would remove",
-    }
-}
-
-fn done(what: StepKind) -> &'static str {
-    match what {
-        StepKind::Copy => "Sent",
-        StepKind::Update => "Replaced",
-        StepKind::Meta => "Set",
-        StepKind::MakeDir => "Made",
-        StepKind::Move => "Moved",
-        StepKind::Delete => "Deleted",
-        StepKind::RemoveDir => "Removed",
     }
 }
 
