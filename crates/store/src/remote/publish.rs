@@ -93,8 +93,14 @@ impl<P: Protocol> RemoteStore<P> {
             Backoff::default().pause(1).await;
             progress = further;
             body = Body::default();
-            let Fetched { bytes, .. } = source.open(0).await?;
-            let bytes = body.watch(bytes, progress.from(), flow, cancelled.clone());
+            let bytes = match source.open(0).await {
+                Ok(Fetched { bytes, .. }) => body.watch(bytes, progress.from(), flow, cancelled.clone()),
+                // The part that was sent is removed as after any other failure.
+                Err(error) => {
+                    made = Err(error);
+                    break;
+                }
+            };
             let again = self.protocol.create(&temp, bytes, source.size(), &meta, &progress).await;
             // What cannot be gone on with is begun anew, by whoever tries again what was cut.
             let stuck = progress.next().is_none() && again.is_err() && body.failed().is_none();
