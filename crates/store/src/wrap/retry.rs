@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,7 +22,7 @@ use crate::{
 /// How often and after what pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// Tries in all, the first included.
+    /// Tries one after the other without any headway between them, the first included.
     pub tries: u32,
     /// The longest first pause; each further one may be twice as long. The pause itself is a random part of that, at
     /// least half, so that many clients do not come back at once.
@@ -38,15 +39,24 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Makes a call that may be repeated, until it succeeds, fails for good, or was tried often enough.
-    pub(crate) async fn again<T, F: Future<Output = Result<T>>>(&self, mut call: impl FnMut() -> F) -> Result<T> {
-        let mut failed = 0;
+    pub(crate) async fn again<T, F: Future<Output = Result<T>>>(&self, call: impl FnMut() -> F) -> Result<T> {
+        self.beside(&Headway::default(), call).await
+    }
+
+    /// As [`Backoff::again`], where other calls go to the same place.
+    async fn beside<T, F: Future<Output = Result<T>>>(
+        &self,
+        headway: &Headway,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T> {
+        let mut tries = Tries::new(*self);
         loop {
             match call().await {
-                Err(error) if error.kind.is_transient() && failed + 1 < self.tries => {
-                    failed += 1;
-                    self.pause(failed).await;
+                Err(error) if error.kind.is_transient() && tries.go_on(headway.made()) => tries.pause().await,
+                result => {
+                    headway.make(u64::from(result.is_ok()));
+                    return result;
                 }
-                result => return result,
             }
         }
     }
@@ -61,11 +71,60 @@ impl Backoff {
     }
 }
 
+/// Grows with everything that goes well at a place. Where many calls share one connection, each of its cuts fails them
+/// all; as long as some get through, the place can be reached, and none of them has used up its tries.
+#[derive(Debug, Clone, Default)]
+struct Headway(Arc<AtomicU64>);
+
+impl Headway {
+    fn make(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    fn made(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The tries of one call.
+struct Tries {
+    backoff: Backoff,
+    /// Failed one after the other, without headway in between.
+    in_a_row: u32,
+    failed: u32,
+    /// How much headway the last one saw.
+    headway: u64,
+}
+
+impl Tries {
+    /// A call that fails while all others go well has a fault of its own: it ends after so many times the tries.
+    const AT_MOST: u32 = 4;
+
+    fn new(backoff: Backoff) -> Self {
+        Self { backoff, in_a_row: 0, failed: 0, headway: 0 }
+    }
+
+    /// One more has failed, with so much headway made so far; whether there is to be another.
+    fn go_on(&mut self, headway: u64) -> bool {
+        if headway != std::mem::replace(&mut self.headway, headway) {
+            self.in_a_row = 0;
+        }
+        self.in_a_row += 1;
+        self.failed += 1;
+        self.in_a_row < self.backoff.tries && self.failed < self.backoff.tries * Self::AT_MOST
+    }
+
+    async fn pause(&self) {
+        self.backoff.pause(self.in_a_row).await;
+    }
+}
+
 /// Retries transient failures ([`ErrorKind::is_transient`]).
 #[derive(Debug, Clone)]
 pub struct Retried {
     inner: Arc<dyn Store>,
     backoff: Backoff,
+    headway: Headway,
 }
 
 /// Whether a change may be repeated though the first try may have taken effect.
@@ -81,11 +140,11 @@ fn repeatable(change: &Change) -> bool {
 impl Retried {
     /// Retries the calls to `inner`.
     pub fn new(inner: Arc<dyn Store>, backoff: Backoff) -> Self {
-        Self { inner, backoff }
+        Self { inner, backoff, headway: Headway::default() }
     }
 
     async fn again<T, F: Future<Output = Result<T>>>(&self, call: impl FnMut() -> F) -> Result<T> {
-        self.backoff.again(call).await
+        self.backoff.beside(&self.headway, call).await
     }
 
     /// Opens a stream again at the offset where it broke off.
@@ -95,24 +154,28 @@ impl Retried {
         offset: u64,
         open: impl Fn(u64) -> BoxFuture<'static, Result<ByteStream>> + Send + 'static,
     ) -> ByteStream {
-        let state = (self.backoff, open, offset, Some(stream), 0);
-        let resumed = futures::stream::unfold(state, |(backoff, open, offset, stream, mut failed)| async move {
-            let mut stream = stream?;
-            loop {
-                match stream.next().await? {
-                    Ok(bytes) => {
-                        let offset = offset + bytes.len() as u64;
-                        return Some((Ok(bytes), (backoff, open, offset, Some(stream), 0)));
+        let (backoff, headway) = (self.backoff, self.headway.clone());
+        let state = (open, offset, Some(stream), Tries::new(backoff));
+        let resumed = futures::stream::unfold(state, move |(open, offset, stream, mut tries)| {
+            let headway = headway.clone();
+            async move {
+                let mut stream = stream?;
+                loop {
+                    match stream.next().await? {
+                        Ok(bytes) => {
+                            headway.make(bytes.len() as u64);
+                            let offset = offset + bytes.len() as u64;
+                            return Some((Ok(bytes), (open, offset, Some(stream), Tries::new(backoff))));
+                        }
+                        Err(error) if error.kind.is_transient() && tries.go_on(headway.made()) => {
+                            tries.pause().await;
+                            stream = match open(offset).await {
+                                Ok(anew) => anew,
+                                Err(error) => futures::stream::iter([Err(error)]).boxed(),
+                            };
+                        }
+                        Err(error) => return Some((Err(error), (open, offset, None, tries))),
                     }
-                    Err(error) if error.kind.is_transient() && failed + 1 < backoff.tries => {
-                        failed += 1;
-                        backoff.pause(failed).await;
-                        stream = match open(offset).await {
-                            Ok(anew) => anew,
-                            Err(error) => futures::stream::iter([Err(error)]).boxed(),
-                        };
-                    }
-                    Err(error) => return Some((Err(error), (backoff, open, offset, None, failed))),
                 }
             }
         });
@@ -179,8 +242,11 @@ impl Store for Retried {
 
     /// What failed for the moment is tried again as a smaller batch, with what failed because a directory above it did.
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
+        let mut tries = Tries::new(self.backoff);
+        let sent = flow.bytes();
         let mut results = self.inner.apply(changes.clone(), flow).await;
-        for failed in 1..self.backoff.tries {
+        self.headway.make(results.iter().filter(|result| result.is_ok()).count() as u64);
+        loop {
             let mut again: Vec<usize> = Vec::new();
             for (at, result) in results.iter().enumerate() {
                 let Err(error) = result else { continue };
@@ -192,19 +258,22 @@ impl Store for Retried {
                     again.push(at);
                 }
             }
-            if again.is_empty() || flow.is_cancelled() {
-                break;
+            // What was sent is headway too: a file that goes on where it was cut needs no other to arrive.
+            let headway = self.headway.made() + (flow.bytes() - sent);
+            if again.is_empty() || flow.is_cancelled() || !tries.go_on(headway) {
+                break results;
             }
-            self.backoff.pause(failed).await;
+            tries.pause().await;
             let batch: Vec<_> = again.iter().map(|at| changes[*at].clone()).collect();
             for (at, result) in again.into_iter().zip(self.inner.apply(batch, flow).await) {
                 results[at] = match result {
-                    Err(error) => aftermath::settle(&*self.inner, &changes[at], error).await,
+                    // Looking may fail for the moment as well.
+                    Err(error) => aftermath::settle(self, &changes[at], error).await,
                     done => done,
                 };
+                self.headway.make(u64::from(results[at].is_ok()));
             }
         }
-        results
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
@@ -294,6 +363,39 @@ mod tests {
         assert!(store.write(new_file("a", Precondition::Absent), &flow).await.is_ok());
         let (_, store) = flaky(Fault::Fail(ErrorKind::Unreachable), 5);
         assert_eq!(store.stat(&path("a")).await.unwrap_err().kind, ErrorKind::Unreachable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_others_get_through_no_tries_are_used_up() {
+        // Every second call fails, and it is always the same one: its next try comes after somebody else's success.
+        let (memory, store) = flaky(Fault::None, 0);
+        let mut calls = 0;
+        memory.on_call(move |_| {
+            calls += 1;
+            if calls % 2 == 1 && calls < 20 { Fault::Fail(ErrorKind::Unreachable) } else { Fault::None }
+        });
+        let (a, b) = (path("a"), path("b"));
+        let other = store.clone();
+        let others = async {
+            // The pauses after one failure are 125 to 250 ms.
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                drop(other.stat(&b).await);
+            }
+        };
+        tokio::select! {
+            found = store.stat(&a) => assert_eq!(found.expect("the others got through"), None),
+            () = others => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn headway_of_others_does_not_help_for_ever() {
+        let mut tries = Tries::new(Backoff::default());
+        let failed = (1..).take_while(|headway| tries.go_on(*headway)).count();
+        assert_eq!(failed as u32 + 1, Backoff::default().tries * Tries::AT_MOST);
+        let mut tries = Tries::new(Backoff::default());
+        assert!((0..4).all(|_| tries.go_on(7)) && !tries.go_on(7));
     }
 
     #[tokio::test(start_paused = true)]
