@@ -9,11 +9,6 @@
 //!   that one history runs alone.
 //! - `SITTA_FOLDERS`: where folders are made (default `/dev/shm`): file systems differ in how their clocks tick.
 //! - `SITTA_TRACE=1`: tells all that happens; for a single history.
-//!
-//! Open, and not run in passing: seeds that fail, each with something rare. Of the folders 1001585 (a file is renamed
-//! there and back while a run moves it, and a reply is lost: its content ends in the trash). Of the object stores 4, in
-//! one run of four, and 7010015; of the share and the object store 7010007 (an object `b` and a `b/a` at the same moment;
-//! moto looks and writes in two steps, so that it is not known yet whose fault these are).
 
 mod histories;
 
@@ -128,7 +123,7 @@ fn stores_in_memory_lose_nothing() {
 #[test]
 fn object_stores_lose_nothing() {
     let bucket = Bucket::new(S3Server::moto());
-    histories::histories(3, &[], |seed| {
+    histories::histories(6, &[7_010_015], |seed| {
         let dir = dir();
         let (left, right) = (folder(dir.path(), "folder"), bucket.place(&format!("h{seed}")));
         between(seed, dir, left, right, &NAMES)
@@ -160,19 +155,21 @@ fn shares_lose_nothing() {
     });
 }
 
-/// 4: a directory that is only implied was to be renamed to the other side's spelling.
+/// 4: a directory that is only implied was to be renamed to the other side's spelling. 7010007, 7010037: an object and
+/// what lies below its name, side by side. 7010075: what somebody saved in the middle of a write went to the trash.
 #[test]
 fn a_share_and_an_object_store_lose_nothing() {
     let (share, bucket) = (Share::new(), Bucket::new(S3Server::moto()));
-    histories::histories(4, &[4], |seed| {
+    histories::histories(4, &[4, 7_010_007, 7_010_037, 7_010_075], |seed| {
         let name = format!("h{seed}");
         between(seed, dir(), share.place(&name), bucket.place(&name), &NAMES)
     });
 }
 
+/// 1001585: a file that was moved there and back, and whose removal went unanswered, was deleted at both paths.
 #[test]
 fn folders_lose_nothing() {
-    histories::histories(150, &[], folders_ground);
+    histories::histories(150, &[1_001_585], folders_ground);
 }
 
 /// A store that does not look at what stands at a path must be found out.

@@ -181,6 +181,19 @@ fn several_names_of_one_file() {
 }
 
 #[test]
+fn one_file_at_two_agreed_paths_is_not_deleted_at_both() {
+    // The base has it where it was and where it was moved to; each side has it at one of the two.
+    let moved_back = case("f=1 g=1", "g=1", "f=1");
+    assert_eq!(moved_back.actions(BOTH), ["R remove f"]);
+    moved_back.look(BOTH, |inputs, plan| {
+        let gone: Vec<_> = plan.gone.iter().map(|id| inputs.base.tree().path(*id).to_string()).collect();
+        assert_eq!(gone, ["g"], "what stays counts as new from now on");
+    });
+    let by_chance = case("f=1 g=3", "g=3", "f=1").actions(BOTH);
+    assert_eq!(by_chance, ["R remove f", "L remove g"]);
+}
+
+#[test]
 fn what_lies_too_deep_is_left_alone() {
     fn look() {
         let (mut deep, mut path) = (String::new(), String::from("a"));

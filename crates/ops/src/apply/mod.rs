@@ -5,6 +5,7 @@ mod change;
 mod settle;
 mod tally;
 mod verify;
+mod way;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl<'a> Executor<'a> {
         while !rest.is_empty() && !self.run.flow.is_cancelled() {
             let (mut batch, taken) = self.next_batch(rest, &capabilities);
             rest = &rest[taken..];
-            self.drop_unkept(&mut batch).await;
+            self.drop_unready(&mut batch).await;
             self.open_dirs(&batch, &store).await;
             while flights.len() >= in_flight || self.waits_for_dirs(&batch) {
                 let Some(landed) = flights.join_next().await else { break };
@@ -168,11 +169,15 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Takes out what would destroy content whose other copy is not in place.
-    async fn drop_unkept(&mut self, batch: &mut Vec<Prepared>) {
+    /// Takes out what would destroy content whose other copy is not in place, and what has no way yet.
+    async fn drop_unready(&mut self, batch: &mut Vec<Prepared>) {
         let mut at = 0;
         while at < batch.len() {
-            match self.is_kept(&self.plan.actions[batch[at].index as usize]).await {
+            let ready = match self.is_kept(&self.plan.actions[batch[at].index as usize]).await {
+                Ok(()) => self.has_way(&batch[at]).await,
+                unkept => unkept,
+            };
+            match ready {
                 Ok(()) => at += 1,
                 Err(problem) => {
                     let item = batch.remove(at);

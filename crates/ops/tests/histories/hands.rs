@@ -67,6 +67,9 @@ pub trait Hands: Send {
         false
     }
 
+    /// Where a file and what is below it stand side by side, the file gets another name.
+    fn untangle(&mut self) {}
+
     /// What an earlier process left looks like that of a process that is no more.
     fn age_temporaries(&mut self) {}
 }

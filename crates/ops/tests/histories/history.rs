@@ -158,6 +158,9 @@ impl History {
             last = format!("{steps} steps, problems {:?}", report.problems);
             let unexpected =
                 report.problems.iter().find(|problem| problem.kind != ProblemKind::NameClash || !self.folds());
+            if unexpected.is_some_and(|problem| problem.kind == ProblemKind::NameClash) {
+                self.world(|world| world.hands.iter_mut().for_each(|hands| hands.untangle()));
+            }
             if counts > 0 || steps > 0 || unexpected.is_some() {
                 quiet = 0;
                 continue;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use sitta_store::memory::MemoryStore;
 use sitta_store::{Displaced, Precondition, ScanOptions, Source, Store, What, Write};
-use sitta_tree::{Entry, Kind, Meta, NodeId, RelPath, Time};
+use sitta_tree::{Entry, Kind, Meta, NodeId, RelPath, Time, Tree};
 use tokio::runtime::Handle;
 
 use super::hands::{Everything, Hands, Save, Thing, is_ours};
@@ -73,9 +73,18 @@ impl Objects {
             return self.below(&RelPath::root());
         }
         // One request instead of one a directory.
-        let tree = self.wait(|store| Box::pin(async move { store.scan(&ScanOptions::default()).await.unwrap() }));
+        let tree = self.scan();
         let below = tree.ids().filter(|id| *id != NodeId::ROOT);
-        below.map(|id| (tree.path(id), tree.entry(id))).collect()
+        let mut users: Vec<_> = below.map(|id| (tree.path(id), tree.entry(id))).collect();
+        // An object below another one's name is hidden by it, but not gone.
+        users.extend(
+            tree.problems.iter().filter_map(|problem| Some((problem.path.clone(), self.stat(&problem.path)?))),
+        );
+        users
+    }
+
+    fn scan(&self) -> Tree {
+        self.wait(|store| Box::pin(async move { store.scan(&ScanOptions::default()).await.unwrap() }))
     }
 
     fn write(&self, path: &RelPath, what: What, meta: Meta) -> bool {
@@ -232,6 +241,18 @@ impl Hands for Objects {
 
     fn is_remote(&self) -> bool {
         self.memory.is_none()
+    }
+
+    fn untangle(&mut self) {
+        if !self.is_remote() {
+            return;
+        }
+        let tree = self.scan();
+        let files = tree.ids().filter(|id| tree.kind(*id) == Kind::File).map(|id| tree.path(id));
+        for file in files.filter(|file| tree.problems.iter().any(|hidden| hidden.path.is_within(file))) {
+            let aside = RelPath::new([file.as_bytes(), b"-aside"].concat()).unwrap();
+            self.rename(&file, &aside);
+        }
     }
 
     fn restore(&mut self, copy: &Everything) {

@@ -254,7 +254,7 @@ impl<P: Protocol> Store for RemoteStore<P> {
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
         let old = self.present(path, &expect).await?;
-        self.displace(path, old.kind, &displaced).await
+        self.displace(path, old.kind, &displaced, &expect).await
     }
 
     async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written> {

@@ -44,7 +44,7 @@ impl<P: Protocol> RemoteStore<P> {
     pub(super) async fn write_dir(&self, write: &Write) -> Result<Written> {
         let seen = self.look(write, true).await?;
         if let Some(old) = seen.as_ref().and_then(|seen| seen.old.as_ref()) {
-            self.displace(&write.path, old.kind, &write.displaced).await?;
+            self.displace(&write.path, old.kind, &write.displaced, &write.expect).await?;
         }
         if let Err(error) = self.protocol.make_dir(&write.path, &write.meta).await {
             return Err(self.why_not(write, error).await);
@@ -212,7 +212,7 @@ impl<P: Protocol> RemoteStore<P> {
         if old.kind != Kind::Dir && write.displaced == Displaced::Discard {
             return self.protocol.rename(temp, &write.path, true).await;
         }
-        self.displace(&write.path, old.kind, &write.displaced).await?;
+        self.displace(&write.path, old.kind, &write.displaced, &write.expect).await?;
         let placed = self.protocol.rename(temp, &write.path, false).await;
         if let (Err(_), Displaced::MoveTo(trash)) = (&placed, &write.displaced) {
             // The old version stands where it stood, unless somebody else came first.
@@ -228,8 +228,15 @@ impl<P: Protocol> RemoteStore<P> {
         }
     }
 
-    /// Makes way at `path`: what stands there goes, or goes to the trash.
-    pub(super) async fn displace(&self, path: &RelPath, kind: Kind, displaced: &Displaced) -> Result<()> {
+    /// Makes way at `path`: what stands there goes, or goes to the trash. Somebody may have saved another version since
+    /// it was looked at: what has come to the trash is looked at once more, and goes back if it is not what was expected.
+    pub(super) async fn displace(
+        &self,
+        path: &RelPath,
+        kind: Kind,
+        displaced: &Displaced,
+        expect: &Precondition,
+    ) -> Result<()> {
         if kind == Kind::Dir {
             self.way.forget(path);
         }
@@ -263,7 +270,24 @@ impl<P: Protocol> RemoteStore<P> {
                     _ => Err(named(error)),
                 }
             }
+            Ok(()) if kind != Kind::Dir => self.must_be_in_trash(path, trash, expect).await,
             moved => moved.map_err(named),
+        }
+    }
+
+    async fn must_be_in_trash(&self, path: &RelPath, trash: &RelPath, expect: &Precondition) -> Result<()> {
+        if !matches!(expect, Precondition::Version(_)) {
+            return Ok(());
+        }
+        let there = self.protocol.stat(trash).await;
+        let is_expected = there.map(|there| there.is_some_and(|entry| expect.admits_moved(&entry)));
+        if let Ok(true) = is_expected {
+            return Ok(());
+        }
+        let _ = self.protocol.rename(trash, path, false).await;
+        match is_expected {
+            Err(error) => Err(Error { path: Some(path.clone()), ..error }),
+            Ok(_) => Err(self.error(ErrorKind::Changed, path, "it is not what was expected")),
         }
     }
 

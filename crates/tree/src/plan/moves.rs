@@ -28,7 +28,8 @@ impl Planner<'_> {
         if self.out.removals.is_empty() {
             return;
         }
-        let removals = std::mem::take(&mut self.out.removals);
+        let mut removals = std::mem::take(&mut self.out.removals);
+        self.keep_moved_back(&mut removals);
         for side in [Side::Left, Side::Right] {
             if removals.iter().any(|removal| removal.side == side) {
                 let (mut fresh, arrived) = (self.fresh(side), self.arrived(side));
@@ -38,6 +39,35 @@ impl Planner<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// A file that came back to a path where it was agreed on before, while the base has it at the path in between as well
+    /// (its removal here went unanswered, say), would count as deleted at either path by the other side. It stays; the
+    /// base forgets the path, so that it counts as new there.
+    fn keep_moved_back(&mut self, removals: &mut Vec<Removal>) {
+        for side in [Side::Left, Side::Right] {
+            if self.one_way() || !self.traits(side).stable_ids {
+                continue;
+            }
+            // What the other side loses as this one has it no more, by its id here.
+            let left_here = removals.iter().filter(|removal| removal.side != side);
+            let prints = left_here.map(|removal| self.agreed_print(side, removal.base));
+            let left_here: HashMap<u64, Fingerprint> =
+                prints.filter(|print| print.id != 0).map(|print| (print.id, print)).collect();
+            removals.retain(|removal| {
+                let tree = self.tree(side);
+                let came_back = removal.side == side && !tree.is_linked(removal.node) && {
+                    let print = tree.fingerprint(removal.node);
+                    left_here.get(&print.id).is_some_and(|then| self.same_file(side, &print, then))
+                };
+                if came_back {
+                    self.out.drop_action(removal.slot);
+                    self.plan.gone.push(removal.base);
+                    self.plan.summary.deleted -= 1;
+                }
+                !came_back
+            });
         }
     }
 
