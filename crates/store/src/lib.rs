@@ -9,6 +9,7 @@ mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod flow;
 mod gather;
 pub mod http;
 pub mod local;
@@ -19,6 +20,7 @@ mod remote;
 pub mod s3;
 pub mod sftp;
 pub mod smb;
+mod source;
 mod store;
 pub mod temps;
 mod together;
@@ -29,9 +31,11 @@ pub mod wrap;
 mod xattrs;
 
 pub use error::{Error, ErrorKind, Result};
+pub use flow::Flow;
 pub use location::{Location, LocationError, Password, Remote, Scheme};
 pub use open::{Access, S3Access, SshAccess, open};
+pub use source::{Fetched, Maker, Source};
 pub use store::{
-    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, OWN_DIR, Precondition, ScanOptions, Source,
-    Store, TEMP_PREFIX, What, Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, OWN_DIR, Precondition, ScanOptions, Store, TEMP_PREFIX, What,
+    Write, Written, Xattrs,
 };
