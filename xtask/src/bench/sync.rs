@@ -233,7 +233,7 @@ fn syncthing_changes(bench: &Bench, syncthing: &dyn Fn() -> Command, count: usiz
         };
         let config = format!(
             "<configuration version=\"36\"><folder id=\"both\" path=\"{}\" type=\"sendreceive\" fsWatcherEnabled=\"true\" \
-             fsWatcherDelayS=\"0.01\">\
+             fsWatcherDelayS=\"1\">\
              <device id=\"{}\"/><device id=\"{}\"/></folder>{}{}<gui enabled=\"true\"><address>127.0.0.1:{}</address></gui>\
              <options><listenAddress>tcp://127.0.0.1:{}</listenAddress><globalAnnounceEnabled>false</globalAnnounceEnabled>\
              <localAnnounceEnabled>false</localAnnounceEnabled><relaysEnabled>false</relaysEnabled>\
