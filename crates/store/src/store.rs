@@ -218,7 +218,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Writes one thing. The directory above must exist. Metadata fields that are 0 were not told: they come with the
     /// bytes ([`Fetched::meta`]), or are what the store gives new things.
-    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written>;
+    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
+        let _ = flow;
+        read_only(self, &write.path)
+    }
 
     /// Writes many things, in order where one depends on another; the results in the order of the writes. A failed one
     /// does not stop the others. What is overwritten is replaced only after the new bytes are safe from a power cut.
@@ -237,11 +240,17 @@ pub trait Store: Send + Sync + fmt::Debug {
     }
 
     /// Removes a file, a link or an empty directory.
-    async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()>;
+    async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
+        let _ = (expect, displaced);
+        read_only(self, path)
+    }
 
     /// Removes the temporary at `path` ([`TEMP_PREFIX`]), a directory with all it holds: what a killed write has left.
     /// Nothing there is success. Any other name is refused with [`crate::ErrorKind::Unsupported`].
     async fn remove_temp(&self, path: &RelPath) -> Result<()> {
+        if !self.capabilities().writable {
+            return read_only(self, path);
+        }
         if !path.name().starts_with(TEMP_PREFIX.as_bytes()) {
             let location = self.location().into();
             return Err(Error::new(ErrorKind::Unsupported, &location, path.clone(), "not a temporary"));
@@ -271,18 +280,29 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Renames; nothing may stand at `to`, unless it is the entry itself under another spelling of its name, on a store
     /// that folds names. Missing directories above `to` are an error.
-    async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written>;
+    async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written> {
+        let _ = (to, expect);
+        read_only(self, from)
+    }
 
     /// Sets metadata of an entry whose content stays, as far as the store keeps it. Every field is meant: who wants
     /// to leave one as it is gives what it was. Extended attributes stay.
-    async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written>;
+    async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
+        let _ = (meta, expect);
+        read_only(self, path)
+    }
 
     /// Makes everything changed so far safe from a power cut.
-    async fn sync(&self) -> Result<()>;
+    async fn sync(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes the root directory, with those above it, if it is not there.
     async fn create_root(&self) -> Result<()> {
-        Ok(())
+        match self.capabilities().writable {
+            true => Ok(()),
+            false => read_only(self, &RelPath::root()),
+        }
     }
 
     /// What tells this root from another one at the same location, where the store can say: a mount that is missing,
@@ -294,6 +314,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Hears of changes by anybody from now on; none where a store cannot, so that it has to be looked at now and then.
     async fn watch(&self) -> Result<Option<Watch>> {
         Ok(None)
+    }
+
+    /// Why nothing can be changed here, where the store can only be read ([`Capabilities::writable`]): it need not fulfil
+    /// what changes something, all of which fails with [`crate::ErrorKind::ReadOnly`] and this.
+    fn read_only_because(&self) -> &'static str {
+        "it can only be read"
     }
 
     /// Requests sent to a server so far, for the report and for tests of what an operation costs; 0 for what needs none.
@@ -312,6 +338,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn behind(&self) -> Option<&LocalStore> {
         self.as_local()
     }
+}
+
+fn read_only<S: Store + ?Sized, T>(store: &S, path: &RelPath) -> Result<T> {
+    let (location, why) = (store.location().into(), store.read_only_because());
+    Err(Error::new(ErrorKind::ReadOnly, &location, path.clone(), why))
 }
 
 /// The plain way to fulfil [`Store::apply`]: writes that stand together as one batch, everything else one by one.

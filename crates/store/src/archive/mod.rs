@@ -30,15 +30,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::StreamExt;
-use sitta_tree::{Entry, Fingerprint, Kind, Meta, Problem, RelPath, SideTraits, Tree};
+use sitta_tree::{Entry, Fingerprint, Kind, Problem, RelPath, SideTraits, Tree};
 use tokio::sync::Mutex;
 
 use self::index::{Data, Index, Member};
 use self::outside::{Ask, Outside};
 use crate::gather::Gather;
 use crate::{
-    ByteStream, Capabilities, Displaced, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result, ScanOptions,
-    Store, TEMP_PREFIX, Write, Written, Xattrs,
+    ByteStream, Capabilities, ErrorKind, Fetched, Flow, OWN_DIR, Result, ScanOptions, Store, TEMP_PREFIX, Xattrs,
 };
 
 /// What compresses a tar.
@@ -122,10 +121,6 @@ struct Archive {
 impl Archive {
     fn ask(&self, path: &RelPath) -> Ask {
         Ask { path: path.clone(), ..self.ask.clone() }
-    }
-
-    fn read_only<T>(&self, path: &RelPath) -> Result<T> {
-        Err(self.ask(path).error(ErrorKind::ReadOnly, "archives can only be read"))
     }
 
     /// The index of the version that is there now.
@@ -363,32 +358,8 @@ impl Store for Archive {
         Ok(self.member(&index, path).map(|member| member.xattrs.clone()).unwrap_or_default())
     }
 
-    async fn write(&self, write: Write, _: &Arc<Flow>) -> Result<Written> {
-        self.read_only(&write.path)
-    }
-
-    async fn remove(&self, path: &RelPath, _: Precondition, _: Displaced) -> Result<()> {
-        self.read_only(path)
-    }
-
-    async fn remove_temp(&self, path: &RelPath) -> Result<()> {
-        self.read_only(path)
-    }
-
-    async fn rename(&self, from: &RelPath, _: &RelPath, _: Precondition) -> Result<Written> {
-        self.read_only(from)
-    }
-
-    async fn set_meta(&self, path: &RelPath, _: &Meta, _: Precondition) -> Result<Written> {
-        self.read_only(path)
-    }
-
-    async fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn create_root(&self) -> Result<()> {
-        self.read_only(&RelPath::root())
+    fn read_only_because(&self) -> &'static str {
+        "archives can only be read"
     }
 
     fn requests(&self) -> u64 {

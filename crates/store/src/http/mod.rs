@@ -22,8 +22,8 @@ use self::index::Listed;
 use self::range::{Told, is_plain, length, text};
 use self::site::{Follow, Site};
 use crate::{
-    Access, ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Remote,
-    Result, ScanOptions, Store, TEMP_PREFIX, Write, Written,
+    Access, ByteStream, Capabilities, Error, ErrorKind, Fetched, OWN_DIR, Remote, Result, ScanOptions, Store,
+    TEMP_PREFIX,
 };
 
 /// How many requests in flight suit a server, unless told otherwise.
@@ -116,14 +116,6 @@ impl Http {
 
     async fn is_file(&self, path: &RelPath) -> bool {
         matches!(self.look(path).await, Ok(Some(there)) if there.kind == Kind::File)
-    }
-
-    fn refuse<T>(&self, path: &RelPath) -> Result<T> {
-        Err(self.site.error(
-            ErrorKind::ReadOnly,
-            path,
-            "web servers can only be read from; is it WebDAV? webdav(s)://",
-        ))
     }
 }
 
@@ -233,32 +225,8 @@ impl Store for Http {
         Ok(Fetched { bytes: self.site.bytes(part, path), meta, pinned })
     }
 
-    async fn write(&self, write: Write, _: &Arc<Flow>) -> Result<Written> {
-        self.refuse(&write.path)
-    }
-
-    async fn remove(&self, path: &RelPath, _: Precondition, _: Displaced) -> Result<()> {
-        self.refuse(path)
-    }
-
-    async fn remove_temp(&self, path: &RelPath) -> Result<()> {
-        self.refuse(path)
-    }
-
-    async fn rename(&self, from: &RelPath, _: &RelPath, _: Precondition) -> Result<Written> {
-        self.refuse(from)
-    }
-
-    async fn set_meta(&self, path: &RelPath, _: &Meta, _: Precondition) -> Result<Written> {
-        self.refuse(path)
-    }
-
-    async fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn create_root(&self) -> Result<()> {
-        self.refuse(&RelPath::root())
+    fn read_only_because(&self) -> &'static str {
+        "web servers can only be read from; is it WebDAV? webdav(s)://"
     }
 
     fn requests(&self) -> u64 {

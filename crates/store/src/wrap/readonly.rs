@@ -4,14 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, RelPath, Tree};
 
 use crate::local::LocalStore;
 use crate::watch::Watch;
-use crate::{
-    ByteStream, Capabilities, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions, Store,
-    Write, Written, Xattrs,
-};
+use crate::{ByteStream, Capabilities, Fetched, Result, ScanOptions, Store, Xattrs};
 
 /// Refuses every change with [`ErrorKind::ReadOnly`].
 #[derive(Debug, Clone)]
@@ -23,11 +20,6 @@ impl ReadOnly {
     /// Protects `inner`.
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner }
-    }
-
-    fn refuse<T>(&self, path: &RelPath) -> Result<T> {
-        let location = self.inner.location().into();
-        Err(Error::new(ErrorKind::ReadOnly, &location, path.clone(), "this store was opened for reading only"))
     }
 }
 
@@ -65,32 +57,8 @@ impl Store for ReadOnly {
         self.inner.xattrs(path).await
     }
 
-    async fn write(&self, write: Write, _: &Arc<Flow>) -> Result<Written> {
-        self.refuse(&write.path)
-    }
-
-    async fn remove(&self, path: &RelPath, _: Precondition, _: Displaced) -> Result<()> {
-        self.refuse(path)
-    }
-
-    async fn remove_temp(&self, path: &RelPath) -> Result<()> {
-        self.refuse(path)
-    }
-
-    async fn rename(&self, from: &RelPath, _: &RelPath, _: Precondition) -> Result<Written> {
-        self.refuse(from)
-    }
-
-    async fn set_meta(&self, path: &RelPath, _: &Meta, _: Precondition) -> Result<Written> {
-        self.refuse(path)
-    }
-
-    async fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn create_root(&self) -> Result<()> {
-        self.refuse(&RelPath::root())
+    fn read_only_because(&self) -> &'static str {
+        "this store was opened for reading only"
     }
 
     async fn root_identity(&self) -> Option<String> {
