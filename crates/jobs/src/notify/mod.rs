@@ -1,6 +1,7 @@
 //! Telling people and monitors how jobs went.
 
 mod compose;
+mod desktop;
 mod mail;
 mod web;
 mod wish;
@@ -61,6 +62,8 @@ pub enum Channel {
     Webhook(Webhook),
     /// By asking for a URL of a monitor that raises an alarm when nobody does.
     Ping(Ping),
+    /// By a notification on the desktop of whoever is logged in.
+    Desktop,
 }
 
 /// Why somebody could not be told. No text of it holds a password or a URL's path, which may be one.
@@ -92,6 +95,7 @@ pub async fn send(channel: &Channel, message: &Message, options: &WebOptions) ->
             Channel::Mail(mail) => mail.send(message, options).await,
             Channel::Webhook(hook) => hook.send(message, options).await,
             Channel::Ping(ping) => ping.send(message, options).await,
+            Channel::Desktop => desktop::show(message).await,
         }
     };
     match tokio::time::timeout(PATIENCE, sending).await {
@@ -110,6 +114,7 @@ impl Channel {
             Self::Mail(mail) => mail.server.to_string(),
             Self::Webhook(hook) => server(hook.url.expose()),
             Self::Ping(ping) => server(ping.url.expose()),
+            Self::Desktop => "the desktop".to_owned(),
         }
     }
 }

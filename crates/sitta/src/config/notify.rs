@@ -63,6 +63,8 @@ pub enum NotifyKind {
     Webhook,
     /// A monitor that raises an alarm when it hears nothing, such as healthchecks.io.
     Ping,
+    /// A notification on the desktop of whoever is logged in.
+    Desktop,
 }
 
 impl NotifyKind {
@@ -72,6 +74,7 @@ impl NotifyKind {
             Self::Mail => "mail",
             Self::Webhook => "webhook",
             Self::Ping => "ping",
+            Self::Desktop => "desktop",
         }
     }
 }
@@ -179,9 +182,9 @@ impl Notify {
 
     /// What does not go together.
     pub fn misfit(&self) -> Option<Misfit> {
-        use NotifyKind::{Mail, Ping, Webhook};
+        use NotifyKind::{Desktop, Mail, Ping, Webhook};
         let misfit = |key, what: &str, hint: &str| Some(Misfit { key, what: what.into(), hint: hint.into() });
-        let keys: [(&str, &[NotifyKind], bool); 9] = [
+        let keys: [(&str, &[NotifyKind], bool); 10] = [
             ("to", &[Mail], !self.to.is_empty()),
             ("from", &[Mail], self.from.is_some()),
             ("smtp", &[Mail], self.smtp.is_some()),
@@ -191,6 +194,7 @@ impl Notify {
             ("start", &[Ping], self.start.is_some()),
             ("failure", &[Ping], self.failure.is_some()),
             ("token", &[Webhook], self.token.is_some()),
+            ("ca", &[Mail, Webhook, Ping], self.ca.is_some()),
         ];
         for (key, kinds, there) in keys {
             if there && !kinds.contains(&self.kind) {
@@ -234,7 +238,7 @@ impl Notify {
             Webhook | Ping if self.url.is_none() => {
                 misfit("kind", "the key 'url' is missing", "add url = \"https://…\"")
             }
-            Webhook | Ping => None,
+            Webhook | Ping | Desktop => None,
         }
     }
 }

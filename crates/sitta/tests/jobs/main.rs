@@ -4,6 +4,7 @@
 mod support;
 
 mod daemon;
+mod desktop;
 mod runs;
 mod told;
 

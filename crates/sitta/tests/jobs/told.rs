@@ -28,7 +28,7 @@ fn run(world: &World, password: &str, ca: Option<&std::path::Path>) -> Run {
 }
 
 /// What became of the last run's message.
-fn told(world: &World) -> serde_json::Value {
+pub(super) fn told(world: &World) -> serde_json::Value {
     let newest = super::history(world)[0]["run"].as_str().expect("an id").to_owned();
     let run = world.sitta(&["history", "--json", "--run", &newest]);
     run.events()[0]["notifications"][0].clone()

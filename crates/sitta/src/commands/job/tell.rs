@@ -225,6 +225,7 @@ async fn channel(context: &Context, name: &str, notify: &Notify) -> Result<Chann
             start: url("start", &notify.start).await?,
             failure: url("failure", &notify.failure).await?,
         }),
+        NotifyKind::Desktop => Channel::Desktop,
     })
 }
 
