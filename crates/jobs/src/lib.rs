@@ -19,5 +19,5 @@ pub use history::{History, Queued, Standing};
 pub use lock::JobLock;
 pub use log::{RunLog, log_file};
 pub use record::{Notes, Recorder};
-pub use run::{Cause, Counts, Ended, Ending, Note, Run, Step};
+pub use run::{Cause, Counts, Ended, Ending, NamedStep, Note, Run, Step};
 pub use schedule::Schedule;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sitta_ops::archive::StepState;
 use sitta_ops::{Event, Held, Step, StepKind};
 use sitta_tree::Side;
 
+use crate::NamedStep;
 use crate::words::{count, counted, done, duration, size};
 
 /// A log that has grown to so many bytes becomes the older half, and a new one is begun: a watched sync may go on for
@@ -130,11 +130,12 @@ impl RunLog {
             }
             Event::Would(step) => self.step(now, "Would", step),
             Event::Done(step) => self.step(now, done(step.what), step),
-            Event::Step(told) => match &told.state {
-                StepState::Begun => return,
-                StepState::Done(_) => self.line(now, told.step.name(), &format!("done   {}", duration(told.took))),
-                StepState::Failed(why) => self.line(now, told.step.name(), &format!("failed: {why}")),
-                StepState::Skipped(why) => self.line(now, told.step.name(), &format!("left out: {why}")),
+            Event::Step(told) => match NamedStep::of(told) {
+                None => return,
+                Some(named) if named.state == "done" => {
+                    self.line(now, &named.step, &format!("{}   {}", named.line(), duration(told.took)));
+                }
+                Some(named) => self.line(now, &named.step, &named.line()),
             },
             Event::Conflict(conflict) => self.line(now, "Conflict", &format!("{}", conflict.path)),
             Event::Problem(problem) => {

@@ -5,10 +5,11 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
+use sitta_ops::archive::StepName;
 use sitta_ops::{Event, Report, Sink};
 use sitta_tree::Side;
 
-use crate::{Counts, Ended, Ending, Note, RunLog, Step};
+use crate::{Counts, Ended, Ending, NamedStep, Note, RunLog, Step};
 
 /// So many problems are kept in the history; the log has all.
 const KEPT: usize = 100;
@@ -37,6 +38,7 @@ impl std::fmt::Debug for Recorder {
 struct Inner {
     log: Option<RunLog>,
     steps: Vec<Step>,
+    named: BTreeMap<StepName, NamedStep>,
     counts: Counts,
     /// What stands open, of each pair: a later round on the same pair replaces it.
     problems: BTreeMap<[String; 2], (u64, Vec<Note>)>,
@@ -50,6 +52,7 @@ impl Recorder {
         let inner = Inner {
             log,
             steps: Vec::new(),
+            named: BTreeMap::new(),
             counts: Counts::default(),
             problems: BTreeMap::new(),
             pair: Default::default(),
@@ -86,9 +89,10 @@ impl Recorder {
         let mut counts = inner.counts;
         counts.problems = inner.problems.values().map(|(n, _)| n).sum();
         let problems = inner.problems.values().flat_map(|(_, notes)| notes).take(KEPT).cloned().collect();
-        let steps = std::mem::take(&mut inner.steps);
+        let (steps, named) = (std::mem::take(&mut inner.steps), std::mem::take(&mut inner.named));
+        let named = named.into_values().collect();
         let message = message.or_else(|| inner.said.take());
-        let ending = Ending { ended, exit, counts, problems, message, steps, seconds };
+        let ending = Ending { ended, exit, counts, problems, message, steps, named, seconds };
         let broken = match &mut inner.log {
             Some(log) => {
                 log.line((self.now)(), "Ended", &crate::notify::sum_up(&ending));
@@ -131,6 +135,8 @@ impl Sink for Recorder {
                 inner.pair = [left.clone(), right.clone()];
                 inner.steps.push(Step { run: run.clone(), from: left.clone(), to: right.clone() });
             }
+            // One that seemed to have gone well may fail later: what is in an archive is seen to be damaged only when it is read.
+            Event::Step(told) => inner.named.extend(NamedStep::of(told).map(|named| (told.step, named))),
             Event::Finished(report) => inner.add(report),
             _ => {}
         }

@@ -1,6 +1,9 @@
 //! A job's run: what it was for, what it did, how it ended.
 
 use serde::{Deserialize, Serialize};
+use sitta_ops::archive::{StepState, StepTold};
+
+use crate::words;
 
 /// How a job's run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -117,6 +120,37 @@ pub struct Step {
     pub to: String,
 }
 
+/// How a named step of an archive ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamedStep {
+    /// `DOWNLOAD`, `EXTRACT`, …
+    pub step: String,
+    /// `done`, `failed` or `skipped`.
+    pub state: String,
+    /// What it has to tell, or why it failed or was left out.
+    pub text: String,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl NamedStep {
+    /// Of a step that has ended; none of one that has only begun.
+    pub fn of(told: &StepTold) -> Option<Self> {
+        let text = match &told.state {
+            StepState::Begun => return None,
+            StepState::Done(done) => words::told(done),
+            StepState::Failed(why) | StepState::Skipped(why) => why.clone(),
+        };
+        let (step, state) = (told.step.name().to_owned(), told.state.name().to_owned());
+        Some(Self { step, state, text, seconds: told.took.as_secs_f64() })
+    }
+
+    /// `done: the newest file is 2 h 10 min old`
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.state, self.text)
+    }
+}
+
 /// How a run ended, and what it did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
@@ -132,6 +166,8 @@ pub struct Ending {
     pub message: Option<String>,
     /// The pairs it worked on.
     pub steps: Vec<Step>,
+    /// The named steps of an archive, in order.
+    pub named: Vec<NamedStep>,
     /// How long it took, in seconds.
     pub seconds: f64,
 }
@@ -140,7 +176,7 @@ impl Ending {
     /// The end of a run that did nothing.
     pub fn of(ended: Ended, exit: u8) -> Self {
         let (counts, problems, steps) = (Counts::default(), Vec::new(), Vec::new());
-        Self { ended, exit, counts, problems, message: None, steps, seconds: 0.0 }
+        Self { ended, exit, counts, problems, message: None, steps, named: Vec::new(), seconds: 0.0 }
     }
 }
 

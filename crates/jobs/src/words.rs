@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sitta_ops::StepKind;
+use sitta_ops::archive::Told;
 
 /// Units of size, each 1,024 of the one before.
 pub const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -65,6 +66,33 @@ pub fn done(what: StepKind) -> &'static str {
         StepKind::Move => "Moved",
         StepKind::Delete => "Deleted",
         StepKind::RemoveDir => "Removed",
+    }
+}
+
+/// What a named step that ended well has to tell: `the newest file is 2 h 10 min old`
+pub fn told(told: &Told) -> String {
+    match told {
+        Told::Source { files: 0, .. } => "reached".to_owned(),
+        Told::Source { files, bytes } => {
+            format!("{}   {}", counted(*files, "file", "files"), size(*bytes))
+        }
+        Told::Newest { age: Some(age), .. } => format!("the newest file is {} old", duration(*age)),
+        Told::Newest { age: None, .. } => "there is something to pack".to_owned(),
+        Told::Packed { files, bytes, into } => {
+            format!("{}   {} → {}", counted(*files, "file", "files"), size(*bytes), size(*into))
+        }
+        Told::Stored { name, bytes, verified, replaced } => {
+            let verified = if *verified { ", verified" } else { "" };
+            let replaced = if *replaced { ", in the place of the one before" } else { "" };
+            format!("{name}   {}{verified}{replaced}", size(*bytes))
+        }
+        Told::Cleaned { deleted, kept } => {
+            let stay = counted(*kept, "archive stays", "archives stay");
+            match deleted.len() {
+                0 => stay,
+                n => format!("{} gone: {}; {stay}", count(n as u64), deleted.join(", ")),
+            }
+        }
     }
 }
 

@@ -29,7 +29,7 @@ CREATE TABLE run (
     job TEXT NOT NULL, verb TEXT NOT NULL, cause TEXT NOT NULL, pid INTEGER NOT NULL,
     started INTEGER NOT NULL, ended INTEGER,
     outcome TEXT, exit INTEGER, seconds REAL,
-    counts TEXT, problems TEXT, message TEXT, steps TEXT
+    counts TEXT, problems TEXT, message TEXT, steps TEXT, named TEXT
 ) WITHOUT ROWID;
 CREATE INDEX run_of_job ON run (job, started);
 CREATE TABLE job (

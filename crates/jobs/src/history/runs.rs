@@ -10,7 +10,7 @@ use super::{History, from_millis, millis};
 use crate::{Cause, Ended, Ending, JobError, Run, Step};
 
 const SELECT: &str = "SELECT id, job, verb, cause, pid, started, ended, outcome, exit, seconds, counts, problems, message, \
-                      steps FROM run";
+                      steps, named FROM run";
 
 impl History {
     /// Records that a job begins to run. The caller holds its lock; gives the run's id.
@@ -49,7 +49,7 @@ impl History {
         let text = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
         self.with(|db| {
             db.execute(
-                "UPDATE run SET ended=?, outcome=?, exit=?, seconds=?, counts=?, problems=?, message=?, steps=? WHERE id=?",
+                "UPDATE run SET ended=?, outcome=?, exit=?, seconds=?, counts=?, problems=?, message=?, steps=?, named=? WHERE id=?",
                 params![
                     millis(now),
                     ending.ended.name(),
@@ -59,6 +59,7 @@ impl History {
                     text(serde_json::to_string(&ending.problems)),
                     ending.message,
                     text(serde_json::to_string(&ending.steps)),
+                    text(serde_json::to_string(&ending.named)),
                     id
                 ],
             )?;
@@ -190,6 +191,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
                 problems: json(row.get(11)?),
                 message: row.get(12)?,
                 steps: json(row.get(13)?),
+                named: json(row.get(14)?),
             };
             Some((from_millis(at), ending))
         }

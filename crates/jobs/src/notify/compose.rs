@@ -61,12 +61,13 @@ pub fn sum_up(ending: &Ending) -> String {
     if counts.problems > 0 {
         parts.push(counted(counts.problems, "problem", "problems"));
     }
-    if parts.is_empty() {
+    if parts.is_empty() && ending.ended == Ended::Success {
         parts.push("nothing to do".to_owned());
     }
+    let what = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let took = duration(Duration::try_from_secs_f64(ending.seconds).unwrap_or_default());
     let sent = if counts.bytes > 0 { format!("{} in ", size(counts.bytes)) } else { String::new() };
-    format!("{}: {} · {sent}{took}", ending.ended.name(), parts.join(", "))
+    format!("{}{what} · {sent}{took}", ending.ended.name())
 }
 
 /// `failed`, as it stands behind a job's name.
@@ -118,6 +119,11 @@ pub fn ended(about: &About, run: &Run, news: News, log: Option<PathBuf>) -> Mess
         text.push_str(&format!("\n{message}\n"));
         html_text.push_str(&format!("<p>{}</p>\n", html(message)));
     }
+    if !ending.named.is_empty() {
+        let rows: Vec<_> = ending.named.iter().map(|named| (named.step.as_str(), named.line())).collect();
+        text.push_str(&format!("\nSteps\n{}", table(&rows)));
+        html_text.push_str(&format!("<p>Steps</p>\n{}", html_table(&rows)));
+    }
     if !ending.problems.is_empty() {
         text.push_str("\nProblems\n");
         html_text.push_str("<p>Problems</p>\n<ul>\n");
@@ -147,6 +153,7 @@ pub fn ended(about: &About, run: &Run, news: News, log: Option<PathBuf>) -> Mess
         ("counts", json!(ending.counts)),
         ("problems", json!(ending.problems)),
         ("message", json!(ending.message)),
+        ("named_steps", json!(ending.named)),
     ] {
         json[key] = value;
     }
@@ -180,7 +187,8 @@ fn subject(about: &About, what: &str) -> String {
 }
 
 fn table(rows: &[(&str, String)]) -> String {
-    rows.iter().map(|(name, text)| format!("{name:<8}{text}\n")).collect()
+    let width = rows.iter().map(|(name, _)| name.len() + 2).max().unwrap_or_default().max(8);
+    rows.iter().map(|(name, text)| format!("{name:<width$}{text}\n")).collect()
 }
 
 fn html_table(rows: &[(&str, String)]) -> String {

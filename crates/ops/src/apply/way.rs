@@ -1,7 +1,7 @@
 //! Where directories are only implied, a file and what lies "below" it can stand side by side. Nobody could tell such
 //! two apart later, so nothing is written before what had its name in another kind is gone.
 
-use sitta_store::Change;
+use sitta_store::{Change, ErrorKind};
 use sitta_tree::{Kind, Problem, ProblemKind, RelPath, Tree};
 
 use super::Executor;
@@ -18,18 +18,27 @@ impl Executor<'_> {
         }
         let Some(in_the_way) = seen_in_the_way(tree(self.inputs, item.side), &item.path) else { return Ok(()) };
         let problem = |kind, message: String| Problem::new(item.path.clone(), kind, message);
-        match store.stat(&in_the_way).await {
-            Ok(None) => Ok(()),
-            // A file at the path itself is what the write's own precondition is about.
-            Ok(Some(entry)) if in_the_way == item.path && entry.kind != Kind::Dir => Ok(()),
-            Ok(Some(_)) => {
-                let what = match in_the_way == item.path {
-                    true => "not written: something still stands below this name".to_owned(),
-                    false => format!("not written: {in_the_way} is still a file"),
-                };
-                Err(problem(ProblemKind::Changed, what))
+        let still = |what: String| Err(problem(ProblemKind::Changed, format!("not written: {what}")));
+        let looked = match in_the_way == item.path {
+            // A file at the path itself is what the write's own precondition is about; an empty directory is in nobody's way.
+            true => match store.list(&in_the_way).await {
+                Ok(below) if !below.is_empty() => {
+                    return still("something still stands below this name".to_owned());
+                }
+                listed => listed.map(drop),
+            },
+            false => match store.stat(&in_the_way).await {
+                Ok(Some(entry)) if entry.kind != Kind::Dir => {
+                    return still(format!("{in_the_way} is still a file"));
+                }
+                seen => seen.map(drop),
+            },
+        };
+        match looked {
+            Err(error) if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(problem(error.problem_kind(true), format!("not written: {}", error.source)))
             }
-            Err(error) => Err(problem(error.problem_kind(true), format!("not written: {}", error.source))),
+            _ => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@ use sitta_tree::{Kind, NodeId, Problem, Side, Time, Tree};
 
 use super::members::Members;
 use super::run::Run;
-use super::steps::{StepName, Steps, Told};
+use super::steps::{HERE, NOT_INSIDE, StepName, Steps, Told};
 use crate::RunError;
 use crate::event::{Event, Held};
 
@@ -32,11 +32,11 @@ impl Run<'_> {
         };
         match self.origin.is_remote {
             true => steps.begin(StepName::Download),
-            false => steps.skipped(StepName::Download, "the source is on this machine"),
+            false => steps.skipped(StepName::Download, HERE),
         }
         match self.origin.is_inside {
             true => steps.begin(StepName::Extract),
-            false => steps.skipped(StepName::Extract, "the source is not inside an archive"),
+            false => steps.skipped(StepName::Extract, NOT_INSIDE),
         }
         if step == StepName::Check {
             steps.begin(StepName::Check);

@@ -41,6 +41,11 @@ impl StepName {
     }
 }
 
+/// Why nothing is downloaded.
+pub(super) const HERE: &str = "the source is on this machine";
+/// Why nothing is extracted.
+pub(super) const NOT_INSIDE: &str = "the source is not inside an archive";
+
 /// Where a step is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepState {
@@ -123,10 +128,26 @@ pub struct StepTold {
     pub took: Duration,
 }
 
-/// Tells that a run came to nothing before [`super::archive`] was called: this step failed, and why. What is before it
-/// was not needed or went well.
-pub fn tell_failed(sink: &dyn Sink, step: StepName, why: impl Into<String>) -> Vec<StepTold> {
+/// Tells that a run came to nothing before [`super::archive`] was called: this step failed, and why. The source is
+/// elsewhere (`is_remote`) or in an archive (`is_inside`): the steps that this takes went well, if they come before.
+pub fn tell_failed(
+    sink: &dyn Sink,
+    step: StepName,
+    why: impl Into<String>,
+    is_remote: bool,
+    is_inside: bool,
+) -> Vec<StepTold> {
     let mut steps = Steps::new(sink);
+    let reached = Told::Source { files: 0, bytes: 0 };
+    for before in StepName::ALL.into_iter().filter(|before| *before < step) {
+        match before {
+            StepName::Download if is_remote => steps.done(before, reached.clone()),
+            StepName::Extract if is_inside => steps.done(before, reached.clone()),
+            StepName::Download => steps.skipped(before, HERE),
+            StepName::Extract => steps.skipped(before, NOT_INSIDE),
+            _ => steps.skipped(before, format!("{} failed", step.name())),
+        }
+    }
     steps.failed(step, why);
     steps.all()
 }

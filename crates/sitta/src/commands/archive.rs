@@ -4,43 +4,41 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use sitta_ops::archive::{self, ArchiveOptions, Format, Origin, StepName};
+use sitta_ops::archive::{self, ArchiveOptions, Origin, StepName};
 use sitta_ops::{Event, Report, RunError, Sink};
 use sitta_store::Flow;
 use sitta_store::wrap::Bucket;
 use sitta_tree::retention::Keep;
-use sitta_tree::template::{Names, Template, TemplateError};
 
-use super::{block_on, moving};
+use super::block_on;
+use super::moving::{self, Around};
+use crate::archive_name::{self, USUAL_NAME, Wish};
 use crate::args::ArchiveArgs;
-use crate::context::{Context, host_name};
+use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::{Named, Opened, Target, nature, open_entry, open_target, unknown_ending};
+use crate::open::{Named, Opened, Target, nature, open_entry, open_target};
 use crate::render::failure::{self, Sides};
 use crate::render::human::Human;
 use crate::render::json::Json;
 use crate::render::steps;
-use crate::signals::stop_on_signals;
 
-/// How archives are named that go into a folder.
-const USUAL_NAME: &str = "{job}-{date}-{time}.tar.zst";
-
-pub fn run(context: &Context, args: &ArchiveArgs) -> Outcome {
-    let json = context.json.then(|| Json::new(false));
-    let result = block_on(pack(context, args, json.as_ref()));
-    if let (Err(failure), Some(json)) = (&result, &json) {
+pub fn run(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome {
+    let result = block_on(pack(context, args, around));
+    if let (Err(failure), Some(json)) = (&result, &around.json) {
         json.failure("archive", failure);
     }
     result
 }
 
-async fn pack(context: &Context, args: &ArchiveArgs, json: Option<&Json>) -> Outcome {
+async fn pack(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome {
     let job = args.job.clone().unwrap_or_else(|| name_of(context, &args.source));
-    let (flow, packed) = (Arc::new(Flow::default()), Arc::new(Flow::default()));
+    let packed = Arc::new(Flow::default());
+    let json = around.json.as_ref();
     // What is wrong with the command is told before anything is gone to.
-    let written = written_name(args)?;
-    let checked = checked(args, written.as_deref().unwrap_or(USUAL_NAME), &job)?;
-    stop_on_signals(&flow, &context.console);
+    let wish = Wish { level: args.level, cleans: !args.keep.is_empty() };
+    let written = archive_name::written(&args.destination.to_string_lossy())?;
+    let checked = archive_name::checked(written.as_deref().unwrap_or(USUAL_NAME), &job, wish)?;
+    around.arm(context);
     let sides = |to: &Opened, from: &str| Sides {
         labels: [from.to_owned(), to.label.clone()],
         locations: [String::new(), to.store.location().to_owned()],
@@ -48,13 +46,13 @@ async fn pack(context: &Context, args: &ArchiveArgs, json: Option<&Json>) -> Out
     };
     let (source, named) = match open_entry(context, &args.source).await {
         Ok(opened) => opened,
-        Err(failure) => return Err(unreached(context, args, json, failure).await),
+        Err(failure) => return Err(unreached(context, args, around, failure).await),
     };
     let Target { opened: to, name } = match open_target(context, &args.destination).await {
         Ok(target) => target,
         Err(failure) => {
             if failure.exit != Exit::Usage {
-                told(context, json, StepName::Upload, &failure);
+                told(context, args, around, StepName::Upload, &failure);
             }
             return Err(failure);
         }
@@ -65,7 +63,7 @@ async fn pack(context: &Context, args: &ArchiveArgs, json: Option<&Json>) -> Out
     };
     let (template, format) = match name {
         Some(_) => checked,
-        None => self::checked(args, USUAL_NAME, &job)?,
+        None => archive_name::checked(USUAL_NAME, &job, wish)?,
     };
     let nature = nature(context, &args.source)?;
     let origin = Origin {
@@ -82,7 +80,7 @@ async fn pack(context: &Context, args: &ArchiveArgs, json: Option<&Json>) -> Out
     let options = ArchiveOptions {
         template,
         format,
-        level: level(args, format)?,
+        level: archive_name::level(args.level, format)?,
         filter: (!filter.is_empty()).then(|| Arc::new(filter)),
         max_age: args.max_age,
         keep: args.keep.iter().cloned().fold(Keep::default(), Keep::or),
@@ -96,13 +94,9 @@ async fn pack(context: &Context, args: &ArchiveArgs, json: Option<&Json>) -> Out
     let mut sides = sides(&to, &source.label);
     sides.locations[0] = source.store.location().to_owned();
     let human = json.is_none().then(|| Human::new(context, sides.clone(), args.dry_run, &packed));
-    let sink: &dyn Sink = match (&human, json) {
-        (_, Some(json)) => json,
-        (Some(human), _) => human,
-        (None, None) => &(),
-    };
+    let readers = around.readers(human.as_ref(), json);
     let state = moving::state(context)?;
-    let result = archive::archive(&origin, &to.store, &options, &state, sink, &flow, &packed).await;
+    let result = archive::archive(&origin, &to.store, &options, &state, &readers, &around.flow, &packed).await;
     if let Some(human) = &human {
         human.stop_progress();
     }
@@ -132,7 +126,7 @@ fn end(
 }
 
 /// The source could not be gone to: of one inside an archive, it may be the archive that is no good.
-async fn unreached(context: &Context, args: &ArchiveArgs, json: Option<&Json>, failure: Failure) -> Failure {
+async fn unreached(context: &Context, args: &ArchiveArgs, around: &Around, failure: Failure) -> Failure {
     if failure.exit == Exit::Usage {
         return failure;
     }
@@ -146,66 +140,20 @@ async fn unreached(context: &Context, args: &ArchiveArgs, json: Option<&Json>, f
         Ok(nature) if nature.is_remote => StepName::Download,
         _ => StepName::Check,
     };
-    told(context, json, step, &failure);
+    told(context, args, around, step, &failure);
     failure
 }
 
 /// Tells the steps of a run that came to nothing before it began.
-fn told(context: &Context, json: Option<&Json>, step: StepName, failure: &Failure) {
+fn told(context: &Context, args: &ArchiveArgs, around: &Around, step: StepName, failure: &Failure) {
     let why = failure.notes.first().unwrap_or(&failure.what).clone();
-    let sink: &dyn Sink = json.map_or(&(), |json| json as &dyn Sink);
-    for told in archive::tell_failed(sink, step, why) {
-        if let Some(line) = steps::line(&told, context.console.style, context.verbose).filter(|_| json.is_none()) {
+    let (is_remote, is_inside) =
+        nature(context, &args.source).map_or((false, false), |nature| (nature.is_remote, nature.is_inside));
+    let (readers, shown) = (around.readers(None, around.json.as_ref()), around.json.is_none());
+    for told in archive::tell_failed(&readers, step, why, is_remote, is_inside) {
+        if let Some(line) = steps::line(&told, context.console.style, context.verbose).filter(|_| shown) {
             context.console.line(line);
         }
-    }
-}
-
-/// The name that was written as the destination's last part, if it is one of an archive.
-fn written_name(args: &ArchiveArgs) -> Outcome<Option<String>> {
-    let text = args.destination.to_string_lossy();
-    let (above, last) = text.rsplit_once(['/', ':']).unwrap_or(("", &text));
-    if Template::is_one(above) {
-        return Err(Failure::usage(format!("{text} has a placeholder in a folder's name"))
-            .note("only the archive's own name may have {date}, {time}, {host} and {job}: that is how old archives are found")
-            .hint("write for example nas:db/{date}.tgz"));
-    }
-    if Format::of(last).is_none() && Template::is_one(last) {
-        return Err(unknown_ending(last));
-    }
-    Ok(Format::of(last).is_some().then(|| last.to_owned()))
-}
-
-/// The template and the format that a name stands for.
-fn checked(args: &ArchiveArgs, name: &str, job: &str) -> Outcome<(Template, Format)> {
-    let host = host_name();
-    let template = Template::parse(name, Names { host: &host, job }).map_err(|error| {
-        let failure = Failure::usage(format!("the archive cannot be named '{name}'")).note(error.to_string());
-        match error {
-            TemplateError::Name(..) => failure.hint("name the job otherwise, with --job NAME"),
-            _ => failure.hint("write for example {job}-{date}.tgz"),
-        }
-    })?;
-    let format = Format::of(name).ok_or_else(|| unknown_ending(name))?;
-    level(args, format)?;
-    if !args.keep.is_empty() && !template.has_date() {
-        return Err(Failure::usage(format!("--keep cannot tell how old an archive called '{name}' is"))
-            .note("its name tells no date; nothing was done")
-            .hint("put {date} into the name, as in {job}-{date}.tgz"));
-    }
-    Ok((template, format))
-}
-
-fn level(args: &ArchiveArgs, format: Format) -> Outcome<i32> {
-    let level = args.level.unwrap_or(format.usual_level());
-    let levels = format.levels();
-    match levels.contains(&level) {
-        true => Ok(level),
-        false => Err(Failure::usage(format!("there is no level {level} for this kind of archive")).hint(format!(
-            "write a number from {} to {}",
-            levels.start(),
-            levels.end()
-        ))),
     }
 }
 

@@ -68,7 +68,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Copy(args) => return copy::run(context, args, &Around::new(context, false)),
         Verb::Mirror(args) => return mirror::run(context, args, &Around::new(context, false)),
         Verb::Sync(args) => return sync::run(context, args, &Around::new(context, true)),
-        Verb::Archive(args) => return archive::run(context, &args),
+        Verb::Archive(args) => return archive::run(context, &args, &Around::new(context, false)),
         Verb::Unpack(args) => return unpack::run(context, args),
         Verb::Run(args) => return job::run(context, &args),
         Verb::Conflicts(args) => conflicts::run(context, args),

@@ -55,6 +55,11 @@ impl Around {
     pub fn arm(&self, context: &Context) {
         self.armed.call_once(|| stop_on_signals(&self.flow, &context.console));
     }
+
+    /// All who read its events.
+    pub fn readers<'a>(&'a self, human: Option<&'a Human>, json: Option<&'a Json>) -> Readers<'a> {
+        Readers::new(human, json, self.recorder.as_deref())
+    }
 }
 
 /// Runs `policy` as the arguments say.
@@ -209,6 +214,17 @@ pub struct Readers<'a> {
     recorder: Option<&'a Recorder>,
 }
 
+impl<'a> Readers<'a> {
+    fn new(human: Option<&'a Human>, json: Option<&'a Json>, recorder: Option<&'a Recorder>) -> Self {
+        let shown: &dyn Sink = match (human, json) {
+            (_, Some(json)) => json,
+            (Some(human), _) => human,
+            (None, None) => &(),
+        };
+        Self { shown, recorder }
+    }
+}
+
 impl Sink for Readers<'_> {
     fn event(&self, event: Event) {
         if let Some(recorder) = self.recorder {
@@ -221,12 +237,7 @@ impl Sink for Readers<'_> {
 impl Pair {
     /// All who read its events.
     pub fn readers<'a>(&'a self, human: Option<&'a Human>, json: Option<&'a Json>) -> Readers<'a> {
-        let shown: &dyn Sink = match (human, json) {
-            (_, Some(json)) => json,
-            (Some(human), _) => human,
-            (None, None) => &(),
-        };
-        Readers { shown, recorder: self.recorder.as_deref() }
+        Readers::new(human, json, self.recorder.as_deref())
     }
 
     /// What failures call the two sides.

@@ -2,10 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sitta_tree::retention;
 use toml::Spanned;
 
 use super::Misfit;
 use super::values::{Length, Limit, Place, Places, Rate, Schedule, Timeout, TrashDir, TrashTime, Zone};
+use crate::archive_name::{self, USUAL_NAME, Wish};
 
 /// Work that is done again and again.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -25,6 +27,12 @@ pub struct Job {
     /// Which old archives or snapshots stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
+    /// archive: how much is done to make it small: 1 to 19 for .tar.zst (usually 3), 1 to 12 for .tar.gz and .zip (usually 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<i32>,
+    /// archive: do not read back what was sent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_verify: bool,
     /// When it runs (under `sitta daemon`): five cron fields, or "@hourly", "@daily", "@weekly", "@monthly", "@yearly".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
@@ -45,7 +53,7 @@ pub struct Job {
     /// copy: replace a file at the destination only if the source's is newer.
     #[serde(default, skip_serializing_if = "is_false")]
     pub update: bool,
-    /// copy: leave every file at the destination as it is.
+    /// copy: leave every file at the destination as it is. archive: leave one of the same name as it is.
     #[serde(default, skip_serializing_if = "is_false")]
     pub no_overwrite: bool,
     /// sync: go on until stopped, and take up changes as they happen; the daemon keeps it running.
@@ -165,9 +173,42 @@ const ONE_WAY: &[Verb] = &[Verb::Copy, Verb::Mirror];
 const SYNC: &[Verb] = &[Verb::Sync];
 const MOVING: &[Verb] = &[Verb::Copy, Verb::Mirror, Verb::Sync];
 const ARCHIVE: &[Verb] = &[Verb::Archive];
+const MAKING: &[Verb] = &[Verb::Copy, Verb::Archive];
 const KEEPING: &[Verb] = &[Verb::Archive, Verb::Backup];
 
+impl Keep {
+    /// What it says; none if it says nothing, or of something that none is to stay.
+    pub fn rules(&self) -> Option<retention::Keep> {
+        let counts = [
+            ("last", self.last),
+            ("hourly", self.hourly),
+            ("daily", self.daily),
+            ("weekly", self.weekly),
+            ("monthly", self.monthly),
+            ("yearly", self.yearly),
+        ];
+        let counts = counts.into_iter().filter_map(|(word, n)| Some(format!("{word}={}", n?)));
+        let within = self.within.iter().map(|within| format!("within={}", within.0));
+        counts.chain(within).collect::<Vec<_>>().join(",").parse().ok()
+    }
+}
+
 impl Job {
+    /// What cannot be of an archive: its name, its level, which old ones stay.
+    fn archive_misfit(&self, job: &str) -> Option<Misfit> {
+        if self.keep.as_ref().is_some_and(|keep| keep.rules().is_none()) {
+            let hint = "write for example keep = { last = 7, monthly = 12 }".to_owned();
+            return Some(Misfit { key: "keep", what: "'keep' keeps nothing".into(), hint });
+        }
+        let wish = Wish { level: self.level, cleans: self.keep.is_some() };
+        let named = archive_name::written(&self.to.as_ref()?.text())
+            .and_then(|name| archive_name::checked(name.as_deref().unwrap_or(USUAL_NAME), job, wish));
+        let failure = named.err()?;
+        let what = std::iter::once(failure.what).chain(failure.notes).collect::<Vec<_>>().join("; ");
+        let key = if what.starts_with("there is no level") { "level" } else { "to" };
+        Some(Misfit { key, what, hint: failure.hint.unwrap_or_default() })
+    }
+
     /// Where from, without passwords.
     pub fn source_text(&self) -> String {
         self.from.0.iter().map(Place::text).collect::<Vec<_>>().join(", ")
@@ -191,7 +232,11 @@ impl Job {
             ("checksum", MOVING, self.checksum),
             ("verify", MOVING, self.verify),
             ("update", COPY, self.update),
-            ("no_overwrite", COPY, self.no_overwrite),
+            ("no_overwrite", MAKING, self.no_overwrite),
+            ("level", ARCHIVE, self.level.is_some()),
+            ("no_verify", ARCHIVE, self.no_verify),
+            ("xattrs", MOVING, self.xattrs),
+            ("transfers", MOVING, self.transfers.is_some()),
             ("watch", SYNC, self.watch),
             ("poll", SYNC, self.poll.is_some()),
             ("policy", SYNC, self.policy.is_some()),
@@ -205,7 +250,7 @@ impl Job {
     }
 
     /// What does not go together.
-    pub fn misfit(&self) -> Option<Misfit> {
+    pub fn misfit(&self, name: &str) -> Option<Misfit> {
         let misfit = |key, what: &str, hint: &str| Some(Misfit { key, what: what.into(), hint: hint.into() });
         if let Some((key, verbs)) = self.keys().find(|(_, verbs)| !verbs.contains(&self.verb)) {
             let names: Vec<_> = verbs.iter().map(|verb| verb.name()).collect();
@@ -224,7 +269,7 @@ impl Job {
                 return misfit("verb", "the key 'to' is missing", "add to = \"…\", the place that it goes to");
             }
         }
-        if ONE_WAY.contains(&self.verb) && self.from.0.len() > 1 {
+        if self.verb != Verb::Sync && self.from.0.len() > 1 {
             return misfit("from", "one job has one source", "write a job for each source");
         }
         if self.update && self.no_overwrite {
@@ -233,6 +278,11 @@ impl Job {
                 "'update' and 'no_overwrite' exclude each other",
                 "leave out one of the two",
             );
+        }
+        if self.verb == Verb::Archive
+            && let Some(misfit) = self.archive_misfit(name)
+        {
+            return Some(misfit);
         }
         if self.poll.is_some() && !self.watch {
             return misfit("poll", "'poll' is of no use without 'watch'", "add watch = true");

@@ -31,7 +31,7 @@ impl Config {
                     "a name is made of letters, digits, '-', '_' and '.', and begins with a letter or digit",
                 ));
             }
-            fits(source, "job", name, job.misfit())?;
+            fits(source, "job", name, job.misfit(name))?;
             self.job_names_what_is_there(source, name, job)?;
         }
         self.jobs_do_not_collide(source)

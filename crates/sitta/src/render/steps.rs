@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sitta_jobs::words;
 use sitta_ops::Report;
 use sitta_ops::archive::{Packed, StepState, StepTold, Told};
 
@@ -15,38 +16,9 @@ pub fn line(told: &StepTold, style: Style, verbose: bool) -> Option<String> {
         StepState::Skipped(_) if !verbose => return None,
         StepState::Skipped(why) => format!("skipped: {why}"),
         StepState::Failed(why) => format!("failed: {why}"),
-        StepState::Done(done) => format!("{}   {}", self::done(done), units::duration(told.took)),
+        StepState::Done(done) => format!("{}   {}", words::told(done), units::duration(told.took)),
     };
     Some(format!("{}{text}", style.head(told.step.name())))
-}
-
-fn done(told: &Told) -> String {
-    match told {
-        Told::Source { files: 0, .. } => "reached".to_owned(),
-        Told::Source { files, bytes } => {
-            format!("{}   {}", units::counted(*files, "file", "files"), units::size(*bytes))
-        }
-        Told::Newest { age: Some(age), .. } => format!("the newest file is {} old", units::duration(*age)),
-        Told::Newest { age: None, .. } => "there is something to pack".to_owned(),
-        Told::Packed { files, bytes, into } => format!(
-            "{}   {} → {}",
-            units::counted(*files, "file", "files"),
-            units::size(*bytes),
-            units::size(*into)
-        ),
-        Told::Stored { name, bytes, verified, replaced } => {
-            let verified = if *verified { ", verified" } else { "" };
-            let replaced = if *replaced { ", in the place of the one before" } else { "" };
-            format!("{name}   {}{verified}{replaced}", units::size(*bytes))
-        }
-        Told::Cleaned { deleted, kept } => {
-            let stay = units::counted(*kept, "archive stays", "archives stay");
-            match deleted.len() {
-                0 => stay,
-                n => format!("{} gone: {}; {stay}", units::count(n as u64), deleted.join(", ")),
-            }
-        }
-    }
 }
 
 /// `db-2026-11-21.tgz: 1,204 files, 53.1 MiB packed into 18.2 MiB; 2 older archives are gone · 0.4 s`

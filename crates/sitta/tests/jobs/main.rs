@@ -5,6 +5,7 @@ mod support;
 
 mod daemon;
 mod desktop;
+mod nightly;
 mod runs;
 mod told;
 
@@ -12,6 +13,38 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use support::World;
+
+/// Each of `examples/` is right, whoever's machine it is on.
+#[test]
+fn the_examples_are_right() {
+    let world = World::new();
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let examples: Vec<_> = fs::read_dir(dir).expect("examples").map(|entry| entry.expect("one").path()).collect();
+    assert_eq!(examples.len(), 5);
+    for example in examples {
+        let example = example.to_str().expect("UTF-8");
+        world.sitta(&["--config", example, "config", "check"]).expect_code(0);
+        world.sitta(&["--config", example, "jobs"]).expect_code(0);
+    }
+}
+
+/// What is wrong with an archive's keys is told when the configuration is read.
+#[test]
+fn archive_jobs_that_cannot_be() {
+    for (keys, says) in [
+        ("to = 'DST/a.tgz'\nkeep = { last = 3 }", "tells no date"),
+        ("to = 'DST/{date}.7z'", "{date}.7z"),
+        ("to = 'DST/{date}/a.tgz'", "placeholder in a folder's name"),
+        ("to = 'DST/{date}.tgz'\nkeep = {}", "keeps nothing"),
+        ("to = 'DST/{date}.tgz'\nkeep = { last = 0 }", "keeps nothing"),
+        ("to = 'DST/{date}.tgz'\nlevel = 40", "there is no level 40"),
+        ("to = 'DST/{date}.tgz'\nchecksum = true", "'checksum' means nothing for archive"),
+    ] {
+        let run = world(&format!("[job.a]\nverb = 'archive'\nfrom = 'SRC'\n{keys}\n")).sitta(&["run", "a"]);
+        run.expect_code(2);
+        assert!(run.err().contains(says) && run.err().contains("config.toml:"), "{says:?} is not in {}", run.err());
+    }
+}
 
 /// A world whose config has these lines; `SRC`, `DST` and `ROOT` in them are its folders.
 fn world(config: &str) -> World {

@@ -307,9 +307,19 @@ impl Protocol for SmbProtocol {
         answer.map_err(|error| self.not_renamed(to, replace, &error))
     }
 
+    /// Files go when they are closed. Samba confirms that even if the server's own system has refused it, so that it is
+    /// looked at once more.
     async fn remove_file(&self, path: &RelPath) -> Result<()> {
         let wire = self.wire(path)?;
-        self.ask(path, move |link| async move { link.remove(&wire, NO_DIRECTORY).await }).await
+        self.ask(path, move |link| async move { link.remove(&wire, NO_DIRECTORY).await }).await?;
+        match self.stat(path).await {
+            Ok(Some(_)) => Err(self.error(
+                ErrorKind::Denied,
+                path,
+                "it is still there, though the server said that it was deleted",
+            )),
+            _ => Ok(()),
+        }
     }
 
     async fn remove_dir(&self, path: &RelPath) -> Result<()> {

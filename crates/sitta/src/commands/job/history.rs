@@ -218,6 +218,9 @@ fn object(context: &Context, entry: &Entry) -> Value {
                 object["problem_list"] = json!(ending.problems);
                 object["message"] = json!(ending.message);
                 object["steps"] = json!(ending.steps);
+                if !ending.named.is_empty() {
+                    object["named_steps"] = json!(ending.named);
+                }
             }
             object
         }
@@ -277,6 +280,7 @@ fn one(context: &Context, history: &History, out: &mut Out, entry: &Entry) -> Ou
                         .steps
                         .iter()
                         .for_each(|step| fact("Step", format!("{} → {}   {}", step.from, step.to, step.run)));
+                    ending.named.iter().for_each(|named| fact(&named.step, named.line()));
                 }
                 None => fact("Result", format!("{} (process {})", result(run), run.pid)),
             }

@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use sitta_store::Location;
 
 use crate::args::{
-    ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs, parse_keep,
-    parse_max_delete, parse_rate,
+    ArchiveArgs, ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs,
+    parse_keep, parse_max_delete, parse_rate,
 };
 use crate::commands::moving::Around;
-use crate::commands::{copy, mirror, sync};
+use crate::commands::{archive, copy, mirror, sync};
 use crate::config::{Job, Limit, OnConflict, Place, Verb};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
@@ -28,14 +28,15 @@ pub fn work(context: &Context, name: &str, job: &Job, dry_run: bool, around: &Ar
         }
         Verb::Mirror => mirror::run(context, MirrorArgs { way: one_way(context, job, dry_run) }, around),
         Verb::Sync => sync::run(context, both_ways(context, job, dry_run), around),
-        Verb::Archive | Verb::Backup => Err(cannot(name, job.verb)),
+        Verb::Archive => archive::run(context, &dated(context, name, job, dry_run), around),
+        Verb::Backup => Err(cannot(name, job.verb)),
     }
 }
 
 fn cannot(name: &str, verb: Verb) -> Failure {
     Failure::usage(format!("[job.{name}] cannot be run: jobs do no {} yet", verb.name()))
         .note("nothing was done")
-        .hint("copy, mirror and sync can be run")
+        .hint("copy, mirror, sync and archive can be run")
 }
 
 /// Whether a job's sides are left and right.
@@ -49,6 +50,24 @@ fn one_way(context: &Context, job: &Job, dry_run: bool) -> OneWayArgs {
         destination: job.to.as_ref().map(|place| written(context, place)).unwrap_or_default(),
         moving: moving(job, dry_run),
         hard_links: job.hard_links,
+    }
+}
+
+fn dated(context: &Context, name: &str, job: &Job, dry_run: bool) -> ArchiveArgs {
+    let moving = moving(job, dry_run);
+    ArchiveArgs {
+        source: job.from.0.first().map(|place| written(context, place)).unwrap_or_default(),
+        destination: job.to.as_ref().map(|place| written(context, place)).unwrap_or_default(),
+        dry_run,
+        level: job.level,
+        job: Some(name.to_owned()),
+        rules: moving.rules,
+        max_age: job.max_age.as_ref().and_then(|age| parse_duration(&age.0).ok()),
+        no_overwrite: job.no_overwrite,
+        no_verify: job.no_verify,
+        force_empty: moving.force_empty,
+        keep: job.keep.as_ref().and_then(|keep| keep.rules()).into_iter().collect(),
+        limit_rate: moving.limit_rate,
     }
 }
 

@@ -1,0 +1,68 @@
+//! How an archive is to be called, as it was written behind its destination: on the command line, or in a job's `to`.
+
+use sitta_ops::archive::Format;
+use sitta_tree::template::{Names, Template, TemplateError};
+
+use crate::context::host_name;
+use crate::exit::{Failure, Outcome};
+use crate::open::unknown_ending;
+
+/// How archives are named that go into a folder.
+pub const USUAL_NAME: &str = "{job}-{date}-{time}.tar.zst";
+
+/// What is asked of an archive besides its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// How much is done to make it small; none: what is usual for its format.
+    pub level: Option<i32>,
+    /// Whether older ones of its name are to go.
+    pub cleans: bool,
+}
+
+/// The name that stands as a destination's last part, if it is one of an archive.
+pub fn written(destination: &str) -> Outcome<Option<String>> {
+    let (above, last) = destination.rsplit_once(['/', ':']).unwrap_or(("", destination));
+    if Template::is_one(above) {
+        return Err(Failure::usage(format!("{destination} has a placeholder in a folder's name"))
+            .note("only the archive's own name may have {date}, {time}, {host} and {job}: that is how old archives are found")
+            .hint("write for example nas:db/{date}.tgz"));
+    }
+    if Format::of(last).is_none() && Template::is_one(last) {
+        return Err(unknown_ending(last));
+    }
+    Ok(Format::of(last).is_some().then(|| last.to_owned()))
+}
+
+/// The template and the format that a name stands for.
+pub fn checked(name: &str, job: &str, wish: Wish) -> Outcome<(Template, Format)> {
+    let host = host_name();
+    let template = Template::parse(name, Names { host: &host, job }).map_err(|error| {
+        let failure = Failure::usage(format!("the archive cannot be named '{name}'")).note(error.to_string());
+        match error {
+            TemplateError::Name(..) => failure.hint("name the job otherwise, with --job NAME"),
+            _ => failure.hint("write for example {job}-{date}.tgz"),
+        }
+    })?;
+    let format = Format::of(name).ok_or_else(|| unknown_ending(name))?;
+    level(wish.level, format)?;
+    if wish.cleans && !template.has_date() {
+        return Err(Failure::usage(format!("--keep cannot tell how old an archive called '{name}' is"))
+            .note("its name tells no date; nothing was done")
+            .hint("put {date} into the name, as in {job}-{date}.tgz"));
+    }
+    Ok((template, format))
+}
+
+/// The level that is meant.
+pub fn level(level: Option<i32>, format: Format) -> Outcome<i32> {
+    let level = level.unwrap_or(format.usual_level());
+    let levels = format.levels();
+    match levels.contains(&level) {
+        true => Ok(level),
+        false => Err(Failure::usage(format!("there is no level {level} for this kind of archive")).hint(format!(
+            "write a number from {} to {}",
+            levels.start(),
+            levels.end()
+        ))),
+    }
+}
