@@ -229,7 +229,12 @@ impl State {
 
     /// What stands at `path` may make way.
     fn may_displace(&self, path: &RelPath, expect: &Precondition) -> Result<Option<Entry>, Refused> {
-        let old = self.entry(path);
+        let mut old = self.entry(path);
+        // Where directories are only implied, an empty one is none.
+        let is_none = |old: &Entry| old.kind == Kind::Dir && self.below(&self.key(path)).next().is_none();
+        if !self.traits.dirs && *expect == Precondition::Absent && old.as_ref().is_some_and(is_none) {
+            old = None;
+        }
         if !expect.admits(old.as_ref()) {
             return Err((ErrorKind::Changed, "it is not what was expected"));
         }

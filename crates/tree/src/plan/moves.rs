@@ -15,6 +15,14 @@ pub(super) enum Key {
     Look(u64, Time),
 }
 
+/// What recognises a file on a side after a rename, as far as anything does.
+fn key(stable_ids: bool, print: Fingerprint) -> Key {
+    match print.id {
+        id if id != 0 && stable_ids => Key::Id(id),
+        _ => Key::Look(print.size, print.mtime),
+    }
+}
+
 /// New files on one side by what may recognise them; none where two would answer.
 #[derive(Default)]
 struct Fresh {
@@ -47,20 +55,17 @@ impl Planner<'_> {
     /// base forgets the path, so that it counts as new there.
     fn keep_moved_back(&mut self, removals: &mut Vec<Removal>) {
         for side in [Side::Left, Side::Right] {
-            if self.one_way() || !self.traits(side).stable_ids {
+            if self.one_way() {
                 continue;
             }
-            // What the other side loses as this one has it no more, by its id here.
+            // What the other side loses as this one has it no more, by what recognises it here.
+            let stable = self.traits(side).stable_ids;
             let left_here = removals.iter().filter(|removal| removal.side != side);
-            let prints = left_here.map(|removal| self.agreed_print(side, removal.base));
-            let left_here: HashMap<u64, Fingerprint> =
-                prints.filter(|print| print.id != 0).map(|print| (print.id, print)).collect();
+            let left_here: HashMap<Key, NodeId> = left_here
+                .map(|removal| (key(stable, self.agreed_print(side, removal.base)), removal.base))
+                .collect();
             removals.retain(|removal| {
-                let tree = self.tree(side);
-                let came_back = removal.side == side && !tree.is_linked(removal.node) && {
-                    let print = tree.fingerprint(removal.node);
-                    left_here.get(&print.id).is_some_and(|then| self.same_file(side, &print, then))
-                };
+                let came_back = removal.side == side && self.came_back(side, removal, &left_here);
                 if came_back {
                     self.out.drop_action(removal.slot);
                     self.plan.gone.push(removal.base);
@@ -68,6 +73,21 @@ impl Planner<'_> {
                 }
                 !came_back
             });
+        }
+    }
+
+    fn came_back(&self, side: Side, removal: &Removal, left_here: &HashMap<Key, NodeId>) -> bool {
+        let (tree, agreed) = (self.tree(side), self.inputs.base.tree());
+        let print = tree.fingerprint(removal.node);
+        let key = key(self.traits(side).stable_ids, print);
+        let Some(then) = left_here.get(&key).filter(|_| !tree.is_linked(removal.node)) else { return false };
+        match key {
+            Key::Id(_) => self.same_file(side, &print, &self.agreed_print(side, *then)),
+            // Looks alone are those of many files.
+            Key::Look(size, _) => {
+                let content = agreed.content(*then);
+                size > 0 && content.is_some() && content == agreed.content(removal.base)
+            }
         }
     }
 
@@ -125,18 +145,13 @@ impl Planner<'_> {
     /// Whether `side` has the agreed entry, edited or not, at another path: by its id, else by what a rename keeps.
     fn is_elsewhere(&mut self, side: Side, base: NodeId) -> bool {
         let (tree, agreed) = (self.tree(side), self.inputs.base.tree());
-        let stable = self.traits(side).stable_ids;
-        let key = |print: Fingerprint| match print.id {
-            id if stable && id != 0 => Key::Id(id),
-            _ => Key::Look(print.size, print.mtime),
-        };
-        let then = self.agreed_print(side, base);
+        let (stable, then) = (self.traits(side).stable_ids, self.agreed_print(side, base));
         let found = self.by_key[side as usize].get_or_insert_with(|| {
             let mut found: HashMap<Key, Vec<NodeId>> = HashMap::new();
-            tree.ids().for_each(|id| found.entry(key(tree.fingerprint(id))).or_default().push(id));
+            tree.ids().for_each(|id| found.entry(key(stable, tree.fingerprint(id))).or_default().push(id));
             found
         });
-        found.get(&key(then)).is_some_and(|nodes| {
+        found.get(&key(stable, then)).is_some_and(|nodes| {
             nodes.iter().any(|now| tree.kind(*now) == agreed.kind(base) && tree.path(*now) != agreed.path(base))
         })
     }
