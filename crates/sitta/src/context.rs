@@ -80,6 +80,12 @@ impl Context {
         Ok(context)
     }
 
+    /// The same, with a config that is not in its file yet.
+    pub fn with_text(&self, text: &str) -> Outcome<Self> {
+        let config = Config::parse(&self.config_file, text)?;
+        Ok(Self { config: OnceLock::from(config), ..self.unread() })
+    }
+
     /// Looks around.
     pub fn new(global: &GlobalArgs) -> Self {
         let home = dir("HOME");

@@ -116,6 +116,8 @@ pub enum Verb {
     Daemon(DaemonArgs),
     /// Let this machine start the daemon by itself
     Schedule(ScheduleArgs),
+    /// Ask what to do, and write a job for it into the config
+    Init,
     /// Look at the config
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell

@@ -11,6 +11,7 @@ mod find;
 mod general;
 mod get;
 mod hash;
+mod init;
 mod job;
 mod listing;
 mod ls;
@@ -87,6 +88,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Schedule(args) => schedule::run(context, &args),
         Verb::Jobs(args) => job::jobs(context, &args),
         Verb::History(args) => job::history(context, &args),
+        Verb::Init => init::run(context),
         Verb::Config(args) => config::run(context, args.verb),
         Verb::Completions(args) => general::completions(context, args.shell),
         Verb::Man => general::man(context),
@@ -122,6 +124,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Schedule(_) => "schedule",
         Verb::Jobs(_) => "jobs",
         Verb::History(_) => "history",
+        Verb::Init => "init",
         Verb::Config(_) => "config",
         Verb::Completions(_) => "completions",
         Verb::Man => "man",

@@ -54,10 +54,16 @@ impl Config {
                     .note(error.to_string()));
             }
         };
-        let source = Source { file, text: &text };
-        let config: Self = toml::from_str(&text).map_err(|error| source.malformed(&error))?;
-        config.verify(&source)?;
+        let config = Self::parse(file, &text)?;
         config.keep_secret(copy)?;
+        Ok(config)
+    }
+
+    /// Understands the text of the file, or what is to become it.
+    pub fn parse(file: &Path, text: &str) -> Outcome<Self> {
+        let source = Source { file, text };
+        let config: Self = toml::from_str(text).map_err(|error| source.malformed(&error))?;
+        config.verify(&source)?;
         Ok(config)
     }
 

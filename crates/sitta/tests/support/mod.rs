@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses another part of it")]
 
 mod blob;
+mod pty;
 mod rng;
 mod story;
 mod tree;
@@ -18,6 +19,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 pub use blob::Blob;
+pub use pty::Terminal;
 pub use rng::Rng;
 pub use story::{Files, Story};
 pub use tree::*;

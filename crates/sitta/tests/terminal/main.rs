@@ -1,0 +1,6 @@
+//! What talks with somebody at a terminal: `init` and `tui`, driven in pseudo-terminals.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod init;
