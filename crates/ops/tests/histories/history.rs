@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sitta_ops::trash::TrashKeep;
@@ -90,6 +91,22 @@ impl History {
 
     /// One run; none if it died on the way.
     fn run(&mut self, disturbed: bool, offline: Option<Side>, sink: &dyn Sink) -> Option<Result<Report, RunError>> {
+        for _ in 0..50 {
+            match self.try_run(disturbed, offline, sink) {
+                // A thread of the run that died before has not let go of the pair yet; a process would have.
+                Some(Err(RunError::PairBusy { .. })) => std::thread::sleep(Duration::from_millis(100)),
+                result => return result,
+            }
+        }
+        panic!("the pair stays busy");
+    }
+
+    fn try_run(
+        &mut self,
+        disturbed: bool,
+        offline: Option<Side>,
+        sink: &dyn Sink,
+    ) -> Option<Result<Report, RunError>> {
         // Its own, so that nothing of a run that died goes on behind the next one's back.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let flow = Arc::new(Flow::default());

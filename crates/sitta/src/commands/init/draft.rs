@@ -106,6 +106,10 @@ pub fn add(text: &str, sections: &[Section], form: Form) -> Outcome<String> {
             return Err(Failure::usage(format!("the config has a [{}.{name}] already", section.kind)));
         }
         parent.insert(name, Item::Table(table));
+        if let Some(line) = document.get_mut(section.kind).and_then(Item::as_inline_table_mut) {
+            // What was its end is in its middle now.
+            line.fmt();
+        }
     }
     let text = document.to_string();
     Ok(if is_dos { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text })
