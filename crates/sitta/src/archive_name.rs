@@ -23,12 +23,14 @@ pub struct Wish {
 pub fn written(destination: &str) -> Outcome<Option<String>> {
     let (above, last) = destination.rsplit_once(['/', ':']).unwrap_or(("", destination));
     if Template::is_one(above) {
-        return Err(Failure::usage(format!("{destination} has a placeholder in a folder's name"))
+        // A URL may have a user and a password in front of its host.
+        let shown = destination.rsplit('@').next().unwrap_or_default();
+        return Err(Failure::usage(format!("{shown} has a placeholder in a folder's name"))
             .note("only the archive's own name may have {date}, {time}, {host} and {job}: that is how old archives are found")
             .hint("write for example nas:db/{date}.tgz"));
     }
     if Format::of(last).is_none() && Template::is_one(last) {
-        return Err(unknown_ending(last));
+        return Err(unknown_ending(last.rsplit('@').next().unwrap_or_default()));
     }
     Ok(Format::of(last).is_some().then(|| last.to_owned()))
 }

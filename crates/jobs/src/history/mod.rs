@@ -21,7 +21,7 @@ pub use standing::Standing;
 use crate::JobError;
 
 /// Written into `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE run (
@@ -105,6 +105,13 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     match begin.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
         SCHEMA => {}
         0 => begin.execute_batch(TABLES)?,
+        // The named steps of archives came later.
+        1 => {
+            let has = "SELECT count(*) FROM pragma_table_info('run') WHERE name='named'";
+            if begin.query_row(has, [], |row| row.get::<_, i64>(0))? == 0 {
+                begin.execute_batch("ALTER TABLE run ADD COLUMN named TEXT")?;
+            }
+        }
         newer => {
             return Err(rusqlite::Error::ToSqlConversionFailure(
                 format!("it was written by a newer sitta (schema {newer}, this one knows {SCHEMA})").into(),

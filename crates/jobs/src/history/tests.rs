@@ -131,3 +131,18 @@ fn a_damaged_history_is_set_aside() {
     assert!(history.runs(None, 1).expect("read").is_empty());
     assert!(dir.path().join("jobs.db.damaged-20260101T000000Z").exists());
 }
+
+#[test]
+fn a_history_from_before_the_named_steps_is_read_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let now = Timestamp::UNIX_EPOCH;
+    let id = {
+        let history = History::open(dir.path(), now).expect("a new one");
+        history.begin("docs", "copy", Cause::Hand, 1, now).expect("it begins")
+    };
+    let old = Connection::open(dir.path().join("jobs.db")).expect("it opens");
+    old.execute_batch("ALTER TABLE run DROP COLUMN named; PRAGMA user_version=1").expect("as it was");
+    drop(old);
+    let history = History::open(dir.path(), now).expect("taken on");
+    assert_eq!(history.run(&id).expect("it is read").expect("it is there").job, "docs");
+}

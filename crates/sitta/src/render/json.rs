@@ -40,7 +40,7 @@ impl Json {
 
     /// The same, for one job of several: its report is a `job_report`.
     pub fn of_job(&self, two_way: bool) -> Self {
-        Self { report: "job_report", two_way, ..self.clone() }
+        Self { report: "job_report", two_way, steps: Arc::default(), ..self.clone() }
     }
 
     /// Writes one object. A reader that left is no reason to stop a run half way.

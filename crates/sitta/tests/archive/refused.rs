@@ -38,6 +38,9 @@ fn wrong_names_and_rules() {
         refused(&archive(&world, "src", dst, options), 2, says);
     }
     assert_eq!(fs::read_dir(&world.dst).expect("a folder").count(), 0);
+    let secret = archive(&world, "src", "smb://me:hush@localhost/share/{date}/a.tgz", &[]);
+    refused(&secret, 2, &["localhost/share/{date}/a.tgz"]);
+    assert!(!secret.err().contains("hush"), "{secret:?}");
 }
 
 #[test]
