@@ -35,8 +35,8 @@ pub fn written(destination: &str) -> Outcome<Option<String>> {
     Ok(Format::of(last).is_some().then(|| last.to_owned()))
 }
 
-/// The template and the format that a name stands for.
-pub fn checked(name: &str, job: &str, wish: Wish) -> Outcome<(Template, Format)> {
+/// The template and the format that a name stands for, and the level that is meant.
+pub fn checked(name: &str, job: &str, wish: Wish) -> Outcome<(Template, Format, i32)> {
     let host = host_name();
     let template = Template::parse(name, Names { host: &host, job }).map_err(|error| {
         let failure = Failure::usage(format!("the archive cannot be named '{name}'")).note(error.to_string());
@@ -46,17 +46,16 @@ pub fn checked(name: &str, job: &str, wish: Wish) -> Outcome<(Template, Format)>
         }
     })?;
     let format = Format::of(name).ok_or_else(|| unknown_ending(name))?;
-    level(wish.level, format)?;
+    let level = level(wish.level, format)?;
     if wish.cleans && !template.has_date() {
         return Err(Failure::usage(format!("--keep cannot tell how old an archive called '{name}' is"))
             .note("its name tells no date; nothing was done")
             .hint("put {date} into the name, as in {job}-{date}.tgz"));
     }
-    Ok((template, format))
+    Ok((template, format, level))
 }
 
-/// The level that is meant.
-pub fn level(level: Option<i32>, format: Format) -> Outcome<i32> {
+fn level(level: Option<i32>, format: Format) -> Outcome<i32> {
     let level = level.unwrap_or(format.usual_level());
     let levels = format.levels();
     match levels.contains(&level) {

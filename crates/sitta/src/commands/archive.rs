@@ -61,7 +61,7 @@ async fn pack(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome
         Some(rate) => moving::limited(to, &Bucket::new(rate)),
         None => to,
     };
-    let (template, format) = match name {
+    let (template, format, level) = match name {
         Some(_) => checked,
         None => archive_name::checked(USUAL_NAME, &job, wish)?,
     };
@@ -80,7 +80,7 @@ async fn pack(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome
     let options = ArchiveOptions {
         template,
         format,
-        level: archive_name::level(args.level, format)?,
+        level,
         filter: (!filter.is_empty()).then(|| Arc::new(filter)),
         max_age: args.max_age,
         keep: args.keep.iter().cloned().fold(Keep::default(), Keep::or),
