@@ -1,7 +1,9 @@
 //! What interrupted runs left behind.
 
+use futures::{StreamExt, stream};
 use sitta_store::temps::is_left_over;
 use sitta_store::{Displaced, Precondition, Result, Store};
+use sitta_tree::Side;
 
 use crate::RunError;
 use crate::event::Event;
@@ -9,33 +11,54 @@ use crate::scan::Scanned;
 use crate::state::{Intent, Pair, Segment};
 use crate::transfer::Run;
 
-/// Resolves every intent that was never settled, before anything is looked at or planned: temporaries go, an old version
-/// that was on its way to the trash arrives there, and what the base says of such a path is forgotten unless
-/// nothing was done there. Without a base entry nothing counts as deleted.
-pub(crate) async fn resolve(run: &Run<'_>, pair: &Pair) -> Result<(), RunError> {
+/// Resolves every intent that was never settled, of a run that died or of a change that was not answered, before anything
+/// is looked at or planned: temporaries go, an old version that was on its way to the trash arrives there, and what the
+/// base says of such a path is forgotten unless nothing was done there. Without a base entry nothing counts as
+/// deleted. Says whether there were any.
+pub(crate) async fn resolve(run: &Run<'_>, pair: &Pair) -> Result<bool, RunError> {
     let intents = run.state.left_over_intents(pair)?;
     if intents.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let (mut temporaries, mut forgotten) = (0, Segment::default());
-    for intent in &intents {
-        let store = &**run.store(intent.side);
-        if clean(store, intent).await? {
-            temporaries += 1;
-        }
-        let now = store.stat(&intent.path).await?.map(|entry| entry.fingerprint());
-        let untouched = match (&now, &intent.before) {
-            (Some(now), Some(before)) => now.same_version(before),
-            (now, before) => now.is_none() && before.is_none(),
+    let at_once = [Side::Left, Side::Right].map(|side| run.store(side).capabilities().concurrency);
+    let mut found = stream::iter(&intents)
+        .map(|intent| async move { (intent, find_out(&**run.store(intent.side), intent).await) })
+        .buffered(at_once.into_iter().min().unwrap_or(1).max(1));
+    while let Some((intent, found)) = found.next().await {
+        let found = match found {
+            // Whatever became of it: without a base entry nothing is lost.
+            Err(error) if !error.kind.is_transient() => Found { temporary: false, touched: true },
+            found => found?,
         };
-        if !untouched {
+        temporaries += u64::from(found.temporary);
+        if found.touched {
             forgotten.push(&intent.path, None);
         }
     }
+    drop(found);
     run.state.settle(pair, forgotten, &[])?;
     run.state.clear_intents(pair)?;
     run.sink.event(Event::Recovered { temporaries });
-    Ok(())
+    Ok(true)
+}
+
+/// What has become of an intent.
+struct Found {
+    /// There was a temporary.
+    temporary: bool,
+    /// Another version stands there than before it, or none.
+    touched: bool,
+}
+
+async fn find_out(store: &dyn Store, intent: &Intent) -> Result<Found> {
+    let temporary = clean(store, intent).await?;
+    let now = store.stat(&intent.path).await?.map(|entry| entry.fingerprint());
+    let touched = match (&now, &intent.before) {
+        (Some(now), Some(before)) => !now.same_version(before),
+        (now, before) => now.is_some() || before.is_some(),
+    };
+    Ok(Found { temporary, touched })
 }
 
 /// Removes the intent's temporary; says whether there was one.

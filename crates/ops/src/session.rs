@@ -13,7 +13,7 @@ use crate::event::{Event, Sink};
 use crate::live::LiveBase;
 use crate::state::{Pair, PairLock, RootSeen};
 use crate::transfer::{Run, Trees};
-use crate::{Options, Report, RunError, State, focus, guards};
+use crate::{Options, Report, RunError, State, focus, guards, recover};
 
 /// Deletes count together for so long: a folder that is being emptied is emptied in many small rounds.
 const TOGETHER: Duration = Duration::from_secs(60);
@@ -83,6 +83,9 @@ impl<'a> Session<'a> {
             }
         }
         let run = self.run();
+        if recover::resolve(&run, &self.pair).await? {
+            self.live.catch_up(self.state, &self.pair)?;
+        }
         let mut trees = focus::look(&run, &self.live, looks).await?;
         let files = self.files_now(&trees);
         if [0, 1].iter().any(|side: &usize| files[*side] == 0 && self.files[*side] > 0) {

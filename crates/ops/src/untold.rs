@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt, stream};
-use sitta_tree::{Base, Entry, Kind, Meta, NodeId, Policy, Problem, RelPath, Side, Tree, Unknown, fold_key};
+use sitta_tree::{Base, Entry, Kind, Meta, NodeId, Policy, Problem, ProblemKind, RelPath, Side, Tree, Unknown, fold_key};
 
 use crate::transfer::{Run, Trees};
 
@@ -99,22 +99,24 @@ async fn ask(run: &Run<'_>, side: Side, own: &mut Tree, other: &Tree, asked: Vec
     let wanted: Vec<_> = asked.into_iter().map(|(id, like)| (id, like, own.path(id))).collect();
     let mut answers = stream::iter(wanted)
         .map(|(id, like, path): (NodeId, NodeId, RelPath)| async move {
-            let told = if run.flow.is_cancelled() { Ok(None) } else { store.stat(&path).await };
+            let told = if run.flow.is_cancelled() { None } else { Some(store.stat(&path).await) };
             (id, like, path, told)
         })
         .buffer_unordered(capabilities.concurrency.max(1));
     while let Some((id, like, path, told)) = answers.next().await {
-        match told {
-            Ok(Some(entry)) if entry.fingerprint().same_version(&own.fingerprint(id)) => {
+        let unseen = match told {
+            Some(Ok(Some(entry))) if entry.fingerprint().same_version(&own.fingerprint(id)) => {
                 own.set_meta(id, &as_told(&entry, &other.meta(like)));
+                continue;
             }
-            // It changed since it was listed: what is done to it will be refused, and the next run sees it anew.
-            Ok(_) => {}
-            Err(error) => {
-                own.problems.push(Problem::new(path, error.problem_kind(false), error.source.to_string()));
-                own.set_unknown(id, Unknown::Unreadable);
-            }
-        }
+            // Nothing is decided from what was not told, and no more is done.
+            None => continue,
+            // Nor may its counterpart be given the metadata of what is not there any more.
+            Some(Ok(_)) => (ProblemKind::Changed, "changed since it was listed".to_owned()),
+            Some(Err(error)) => (error.problem_kind(false), error.source.to_string()),
+        };
+        own.problems.push(Problem::new(path, unseen.0, unseen.1));
+        own.set_unknown(id, Unknown::Unreadable);
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Prepared {
     pub other: Option<Fingerprint>,
     /// File bytes to send.
     pub bytes: u64,
+    /// It changes metadata only: nothing of it has to be found out after a crash.
+    pub keeps_content: bool,
 }
 
 /// What later actions build upon.
@@ -112,6 +114,7 @@ impl Executor<'_> {
             trash: None,
             other: None,
             bytes: 0,
+            keeps_content: matches!(action.op, Op::SetMeta { .. } | Op::MergeMeta { .. }),
         };
         let expect = before.map_or(Precondition::Absent, Precondition::Version);
         match action.op {

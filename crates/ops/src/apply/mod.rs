@@ -216,7 +216,7 @@ impl<'a> Executor<'a> {
         if items.is_empty() {
             return Ok(None);
         }
-        let intents = self.settler.open(&items)?;
+        let intents = self.settler.open(items.iter())?;
         for item in &items {
             if let Op::MakeDir { .. } = self.plan.actions[item.index as usize].op {
                 self.making.insert((item.side, item.path.clone()));
@@ -240,6 +240,9 @@ impl<'a> Executor<'a> {
 
     /// Takes in what a batch has done.
     async fn land(&mut self, flight: Flight) -> Result<(), RunError> {
+        // What was not answered may have been done all the same: the next run finds out.
+        let unanswered = flight.items.iter().zip(&flight.results).filter(|(_, result)| is_unanswered(result));
+        self.settler.open(unanswered.map(|(item, _)| item))?;
         for (item, result) in flight.items.iter().zip(flight.results) {
             let action = &self.plan.actions[item.index as usize];
             if let Op::MakeDir { .. } = action.op {
@@ -293,4 +296,9 @@ impl<'a> Executor<'a> {
         self.run.sink.event(Event::Problem(problem.clone()));
         self.tally.problems.push(problem);
     }
+}
+
+/// Whether nobody knows what became of a change: its answer was lost, or not waited for.
+fn is_unanswered(result: &Result<Option<Written>, Error>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind.is_transient() || error.kind == ErrorKind::Cancelled)
 }

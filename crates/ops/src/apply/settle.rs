@@ -72,11 +72,10 @@ impl<'a> Settler<'a> {
         self.record()
     }
 
-    /// Writes down what is about to be done; none if nothing of it needs to be.
-    pub fn open(&self, items: &[Prepared]) -> Result<Option<i64>, RunError> {
+    /// Writes down what is about to be done, or of what nobody knows whether it was; none if nothing of it needs to be.
+    pub fn open<'i>(&self, items: impl Iterator<Item = &'i Prepared>) -> Result<Option<i64>, RunError> {
         let intents: Vec<Intent> = items
-            .iter()
-            .filter(|item| !matches!(item.change, Some(sitta_store::Change::SetMeta { .. })))
+            .filter(|item| !item.keeps_content)
             .flat_map(|item| {
                 let intent = Intent {
                     side: item.side,
