@@ -96,6 +96,16 @@ impl<'o> Gather<'o> {
         self.incomplete.insert(dir.clone());
     }
 
+    /// A problem that somebody else found.
+    pub fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// A directory of which somebody else found that not all could be listed.
+    pub fn is_incomplete(&mut self, dir: RelPath) {
+        self.incomplete.insert(dir);
+    }
+
     /// An entry that is there but cannot be told.
     pub fn unreadable(&mut self, path: RelPath, why: Unknown, error: &Error) {
         self.problems.push(Problem::new(path.clone(), error.problem_kind(false), error.source.to_string()));
@@ -166,6 +176,36 @@ where
     S: Store + ?Sized,
     F: Future<Output = Result<Vec<(Box<[u8]>, Entry)>>>,
 {
+    walk_from(store, &RelPath::root(), options, in_flight, list).await
+}
+
+/// The tree below `base` alone, as [`Store::scan`] gives the whole; no link on the way there or below is followed.
+///
+/// # Errors
+/// As [`Store::scan`]; also if no directory stands there.
+pub async fn scan_below(store: &dyn Store, base: &RelPath, options: &ScanOptions) -> Result<Tree> {
+    if let Some(local) = store.behind() {
+        return local.scan_below(base, options).await;
+    }
+    let in_flight = store.capabilities().concurrency;
+    walk_from(store, base, options, in_flight, |dir| {
+        let dir = base.join_path(&dir);
+        async move { store.list(&dir).await }
+    })
+    .await
+}
+
+async fn walk_from<S, F>(
+    store: &S,
+    base: &RelPath,
+    options: &ScanOptions,
+    in_flight: usize,
+    list: impl Fn(RelPath) -> F,
+) -> Result<Tree>
+where
+    S: Store + ?Sized,
+    F: Future<Output = Result<Vec<(Box<[u8]>, Entry)>>>,
+{
     let cancelled = || Error::new(ErrorKind::Cancelled, &store.location().into(), RelPath::root(), "cancelled");
     let mut gather = Gather::new(options);
     let mut waiting = vec![RelPath::root()];
@@ -212,5 +252,5 @@ where
             }
         }
     }
-    gather.finish(store.stat(&RelPath::root()).await?, store.location())
+    gather.finish(store.stat(base).await?, store.location())
 }

@@ -19,6 +19,7 @@ mod open;
 mod remote;
 pub mod s3;
 pub mod sftp;
+pub mod sitta;
 pub mod smb;
 mod source;
 mod store;
@@ -32,6 +33,7 @@ mod xattrs;
 
 pub use error::{Error, ErrorKind, Result};
 pub use flow::Flow;
+pub use gather::scan_below;
 pub use location::{Location, LocationError, Password, Remote, Scheme};
 pub use open::{Access, S3Access, SshAccess, open};
 pub use source::{Fetched, Maker, Source};

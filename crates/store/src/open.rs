@@ -7,7 +7,7 @@ use crate::local::LocalStore;
 use crate::web::WebOptions;
 use crate::wrap::{Backoff, Retried};
 use crate::{Error, ErrorKind, Location, Password, Remote, Result, Scheme, Store};
-use crate::{archive, http, s3, sftp, smb, webdav};
+use crate::{archive, http, s3, sftp, sitta, smb, webdav};
 
 /// What it takes to get into a place, besides its location. What a URL holds itself (user, password) comes first.
 #[derive(Debug, Clone, Default)]
@@ -88,9 +88,6 @@ async fn connect(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
         Scheme::Sftp => sftp::open(remote, access).await,
         Scheme::Webdav | Scheme::Webdavs => webdav::open(remote, access).await,
         Scheme::Http | Scheme::Https => http::open(remote, access).await,
-        Scheme::Sitta => {
-            let what = "sitta:// is not supported yet";
-            Err(Error::new(ErrorKind::Unsupported, &remote.to_string().into(), None, what))
-        }
+        Scheme::Sitta => sitta::open(remote, access).await,
     }
 }

@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sitta_tree::RelPath;
 
+use crate::sitta::trust::{KnownServer, Verifier};
 use crate::{ByteStream, Error, ErrorKind, Result};
 
 /// Which certificates are trusted, and how long nothing may happen.
@@ -20,11 +21,13 @@ pub struct WebOptions {
     pub ca: Vec<u8>,
     /// How long connecting, or one step of a transfer, may take.
     pub timeout: Duration,
+    /// Where the server is known from, if it may be one that nobody vouches for.
+    pub known: Option<KnownServer>,
 }
 
 impl Default for WebOptions {
     fn default() -> Self {
-        Self { ca: Vec::new(), timeout: Duration::from_secs(30) }
+        Self { ca: Vec::new(), timeout: Duration::from_secs(30), known: None }
     }
 }
 
@@ -37,17 +40,28 @@ pub fn client(options: &WebOptions) -> Result<Client, String> {
         roots.add(certificate).map_err(|e| format!("a certificate to trust cannot be used: {e}"))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    let tls = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS cannot be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|e| format!("TLS cannot be set up: {e}"))?;
+    let tls = match &options.known {
+        None => tls.with_root_certificates(roots),
+        Some(known) => tls
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(known.clone(), roots, provider))),
+    };
+    let mut tls = tls.with_no_client_auth();
+    if options.known.is_some() {
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
     Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("sitta/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.timeout)
         .tcp_nodelay(true)
         .pool_max_idle_per_host(64)
+        // HTTP/2: what is on its way may fill a long, fast line.
+        .http2_initial_stream_window_size(4 << 20)
+        .http2_initial_connection_window_size(16 << 20)
         // Where a redirect may lead, and what goes along, is for each user to say.
         .redirect(reqwest::redirect::Policy::none())
         .build()

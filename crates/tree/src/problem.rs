@@ -30,6 +30,21 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Unreadable,
+        Self::Unwritable,
+        Self::Changed,
+        Self::Busy,
+        Self::Special,
+        Self::Unsupported,
+        Self::NameClash,
+        Self::Corrupt,
+        Self::Full,
+        Self::Unreachable,
+        Self::Other,
+    ];
+
     /// The stable name, as in JSON.
     pub fn name(self) -> &'static str {
         match self {

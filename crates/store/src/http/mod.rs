@@ -19,6 +19,8 @@ use reqwest::{Method, Response};
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Tree, Unknown};
 
 use self::index::Listed;
+pub use self::site::decoded;
+
 use self::range::{Told, is_plain, length, text};
 use self::site::{Follow, Site};
 use crate::{

@@ -40,9 +40,20 @@ pub(crate) enum Follow {
 impl Site {
     /// What `remote` names. Sends nothing.
     pub fn new(remote: &Remote, access: &Access, follow: Follow) -> Result<Self> {
+        let path = remote.path.trim_matches('/');
+        let path = match remote.scheme {
+            // As it was written.
+            Scheme::Http | Scheme::Https => path.to_owned(),
+            _ => path.split('/').map(|part| encoded(part.as_bytes())).collect::<Vec<_>>().join("/"),
+        };
+        Self::at(remote, access, follow, &path)
+    }
+
+    /// The directory at `path`, percent-encoded, of the server that `remote` names.
+    pub fn at(remote: &Remote, access: &Access, follow: Follow, path: &str) -> Result<Self> {
         let location: Arc<str> = remote.to_string().into();
         let scheme = match remote.scheme {
-            Scheme::Webdavs | Scheme::Https => "https",
+            Scheme::Webdavs | Scheme::Https | Scheme::Sitta => "https",
             _ => "http",
         };
         let host = match remote.host.contains(':') {
@@ -53,12 +64,6 @@ impl Site {
         let base = Url::parse(&format!("{scheme}://{host}{port}/"));
         let mut base =
             base.map_err(|error| Error::new(ErrorKind::Unsupported, &location, None, error.to_string()))?;
-        let path = remote.path.trim_matches('/');
-        let path = match remote.scheme {
-            // As it was written.
-            Scheme::Http | Scheme::Https => path.to_owned(),
-            _ => path.split('/').map(|part| encoded(part.as_bytes())).collect::<Vec<_>>().join("/"),
-        };
         base.set_path(&if path.is_empty() { "/".to_owned() } else { format!("/{path}/") });
         let login = login(remote, access).map_err(|what| Error::new(ErrorKind::Auth, &location, None, what))?;
         let web = Web::new(&location, &access.web)?;
@@ -203,7 +208,7 @@ fn login(remote: &Remote, access: &Access) -> std::result::Result<Option<HeaderV
 }
 
 /// One part of a path, percent-encoded (RFC 3986): whatever is not unreserved.
-fn encoded(part: &[u8]) -> String {
+pub(crate) fn encoded(part: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(part.len());
     for byte in part {
@@ -216,7 +221,7 @@ fn encoded(part: &[u8]) -> String {
 }
 
 /// The bytes that a part of a URL stands for; a `%` without two digits behind it stands for itself.
-pub(crate) fn decoded(text: &str) -> Vec<u8> {
+pub fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));

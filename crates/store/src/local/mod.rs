@@ -34,13 +34,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use async_trait::async_trait;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use sitta_tree::{Entry, Kind, Meta, Printable, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, Kind, Meta, Printable, RelPath, Tree};
 
 use crate::store::apply_in_turn;
 use crate::temps::TempNames;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Flow, OWN_DIR, Precondition, Result,
+    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
     ScanOptions, Store, TEMP_PREFIX, Write, Written, Xattrs,
 };
 use dirs::Dirs;
@@ -122,6 +122,15 @@ impl LocalStore {
     /// The root's absolute path.
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// The tree below `base`, which is reached without following a link; what stands in it is as in [`Store::scan`].
+    ///
+    /// # Errors
+    /// As [`Store::scan`], if no directory stands there.
+    pub async fn scan_below(&self, base: &RelPath, options: &ScanOptions) -> Result<Tree> {
+        let (base, options) = (base.clone(), options.clone());
+        self.blocking(move |inner| scan::scan(inner, &base, &options)).await
     }
 
     /// Whether this folder is `other` or lies inside it, links resolved; for a root that is missing, its nearest
@@ -266,7 +275,7 @@ impl Store for LocalStore {
 
     async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
         let options = options.clone();
-        self.blocking(move |inner| scan::scan(inner, &options)).await
+        self.blocking(move |inner| scan::scan(inner, &RelPath::root(), &options)).await
     }
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
@@ -292,6 +301,12 @@ impl Store for LocalStore {
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
         let path = path.clone();
         self.blocking(move |inner| read::stream(inner, path, range)).await
+    }
+
+    async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        let (path, version) = (path.clone(), *version);
+        let bytes = self.blocking(move |inner| read::pinned(inner, path, &version, offset)).await?;
+        Ok(Fetched { bytes, meta: None, pinned: true })
     }
 
     async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::StreamExt;
+use rustix::fs::Stat;
 use rustix::io::Errno;
-use sitta_tree::{Kind, RelPath};
+use sitta_tree::{Fingerprint, Kind, RelPath};
 
 use super::Inner;
 use super::errno::Fail;
 use super::stage::open_file;
-use crate::{ByteStream, ErrorKind, Result};
+use crate::{ByteStream, Error, ErrorKind, Result};
 
 /// How much one chunk holds.
 const CHUNK: u64 = 256 << 10;
@@ -20,9 +21,34 @@ const CHUNK: u64 = 256 << 10;
 /// Opens the file and reads the first chunk, so that a small file takes one task; the others follow as they are asked
 /// for.
 pub(super) fn stream(inner: &Arc<Inner>, path: RelPath, range: Range<u64>) -> Result<ByteStream> {
-    let (fd, size) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
-    let range = range.start..range.end.min(size);
-    let mut state = Some(Reader { inner: inner.clone(), path, fd: Arc::new(fd), at: range.start, end: range.end });
+    let (fd, stat) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
+    let end = range.end.min(stat.st_size as u64);
+    give(Reader { inner: inner.clone(), path, fd: Arc::new(fd), at: range.start, end, pinned: None })
+}
+
+/// The bytes of that version from `offset` on: the file stays the one that was opened, whatever comes to its place, and
+/// before the last bytes are given it is made sure that nobody wrote into it.
+pub(super) fn pinned(
+    inner: &Arc<Inner>,
+    path: RelPath,
+    version: &Fingerprint,
+    offset: u64,
+) -> Result<ByteStream> {
+    let (fd, stat) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
+    let root = inner.root().map_err(|errno| inner.error(&path, errno))?;
+    if !inner.facts(&root).fingerprint(&stat).same_version(version) {
+        return Err(changed(inner, &path));
+    }
+    let end = stat.st_size as u64;
+    give(Reader { inner: inner.clone(), path, fd: Arc::new(fd), at: offset, end, pinned: Some(stat) })
+}
+
+fn changed(inner: &Inner, path: &RelPath) -> Error {
+    Error::new(ErrorKind::Changed, &inner.location, path.clone(), "changed while it was being read")
+}
+
+fn give(reader: Reader) -> Result<ByteStream> {
+    let mut state = Some(reader);
     let mut first = state.as_mut().expect("just made").next()?;
     let stream = futures::stream::poll_fn(move |_| std::task::Poll::Ready(first.take().map(Ok)));
     let rest = futures::stream::unfold(state, |state| async move {
@@ -32,13 +58,13 @@ pub(super) fn stream(inner: &Arc<Inner>, path: RelPath, range: Range<u64>) -> Re
             Ok((Ok(Some(bytes)), reader)) => Some((Ok(bytes), Some(reader))),
             Ok((Ok(None), _)) => None,
             Ok((Err(error), _)) => Some((Err(error), None)),
-            Err(e) => Some((Err(crate::Error::new(ErrorKind::Other, &inner.location, None, e)), None)),
+            Err(e) => Some((Err(Error::new(ErrorKind::Other, &inner.location, None, e)), None)),
         }
     });
     Ok(stream.chain(rest).boxed())
 }
 
-fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, u64), Fail> {
+fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, Stat), Fail> {
     let (mut dirs, facts) = inner.enter()?;
     let (dir, name) = dirs.parent(path)?;
     let fd = match open_file(&dir, name) {
@@ -47,9 +73,8 @@ fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, u64), Fail> {
         opened => opened?,
     };
     let stat = rustix::fs::fstat(&fd)?;
-    let entry = facts.entry(&stat);
-    match entry.kind {
-        Kind::File => Ok((fd, entry.size)),
+    match facts.entry(&stat).kind {
+        Kind::File => Ok((fd, stat)),
         Kind::Dir => Err(Errno::ISDIR.into()),
         _ => Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device")),
     }
@@ -61,9 +86,21 @@ struct Reader {
     fd: Arc<OwnedFd>,
     at: u64,
     end: u64,
+    /// What it was when it was opened, if all bytes must be of that version.
+    pinned: Option<Stat>,
 }
 
 impl Reader {
+    /// Nobody wrote into the file since it was opened. Whoever replaces it takes away its name, which changes no byte.
+    fn check(&self) -> Result<()> {
+        let Some(then) = &self.pinned else { return Ok(()) };
+        let now = rustix::fs::fstat(&*self.fd).map_err(|errno| self.inner.error(&self.path, errno))?;
+        let content = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+        let meta = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
+        let same = content(&now) == content(then) && (meta(&now) == meta(then) || now.st_nlink < then.st_nlink);
+        if same { Ok(()) } else { Err(changed(&self.inner, &self.path)) }
+    }
+
     /// The next chunk; none at the end, which may come early if the file was cut meanwhile.
     fn next(&mut self) -> Result<Option<Bytes>> {
         let want = CHUNK.min(self.end.saturating_sub(self.at)) as usize;
@@ -85,6 +122,9 @@ impl Reader {
         }
         self.at += have as u64;
         buffer.truncate(have);
+        if self.at >= self.end {
+            self.check()?;
+        }
         Ok((have > 0).then(|| buffer.freeze()))
     }
 }

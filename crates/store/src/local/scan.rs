@@ -35,14 +35,16 @@ pub(super) fn names(dir: &OwnedFd) -> Result<Vec<Box<[u8]>>, Errno> {
     Ok(names)
 }
 
-pub(super) fn scan(inner: &Arc<Inner>, options: &ScanOptions) -> Result<Tree> {
-    let at_root = |errno| inner.error(&RelPath::root(), errno);
+/// The tree below the directory `base`.
+pub(super) fn scan(inner: &Arc<Inner>, base: &RelPath, options: &ScanOptions) -> Result<Tree> {
+    let at_root = |errno| inner.error(base, errno);
     let root = inner.reopen_root().map_err(at_root)?;
     let facts = inner.facts(&root);
     let mut tree = Tree::new();
-    let mut entry = facts.entry(&rustix::fs::fstat(&*root.fd).map_err(at_root)?);
+    let fd = dirs::open_dir(&*root.fd, base.as_bytes()).map_err(at_root)?;
+    let mut entry = facts.entry(&rustix::fs::fstat(&fd).map_err(at_root)?);
     if options.xattrs {
-        entry.meta.xattrs = xattrs::digest_fd(&*root.fd).unwrap_or(0);
+        entry.meta.xattrs = xattrs::digest_fd(&fd).unwrap_or(0);
     }
     tree.set_root(&entry);
     let mut scan = Scan {
@@ -56,8 +58,8 @@ pub(super) fn scan(inner: &Arc<Inner>, options: &ScanOptions) -> Result<Tree> {
         pending: Vec::new(),
         youngest: (!inner.fine_times).then(Youngest::new),
     };
-    let fd = dirs::open_dir(&*root.fd, b"").map_err(at_root)?;
-    match scan.descend(&root.fd, fd) {
+    let top = Arc::new(rustix::io::fcntl_dupfd_cloexec(&fd, 0).map_err(at_root)?);
+    match scan.descend(&top, fd) {
         Ok(()) => {
             if let Some(youngest) = scan.youngest {
                 youngest.wait(inner.capabilities.traits.mtime_precision, &options.flow);

@@ -1,0 +1,124 @@
+//! Who asks, and for what.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sitta_store::http::decoded;
+use sitta_tree::RelPath;
+
+use super::problem::Trouble;
+use crate::{App, Scope, Share};
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub SocketAddr);
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub scope: Scope,
+}
+
+/// What is asked for: a path in a share that the caller may look at, and change if that is asked for.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub caller: Caller,
+    pub share: Arc<Share>,
+    pub path: RelPath,
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let peer = peer.ok_or_else(|| Trouble::odd("nobody knows where this comes from"))?;
+        let Some(login) = parts.headers.get(AUTHORIZATION) else {
+            // Whoever sits at this machine, until there are accounts; but no page of some web site in its browser.
+            return match peer.to_canonical().is_loopback() && is_local(&parts.headers, parts) && app.accounts.is_empty() {
+                true => Ok(Self { scope: Scope::ALL }),
+                false => Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "who are you? A login is needed")),
+            };
+        };
+        if let Some(wait) = app.throttle.wait(peer, Instant::now()) {
+            let trouble = Trouble::new(StatusCode::TOO_MANY_REQUESTS, "login", "too many logins have failed");
+            return Err(trouble.later(wait.as_secs().max(1)));
+        }
+        let login = login.to_str().unwrap_or_default().to_owned();
+        let app = app.clone();
+        let known = tokio::task::spawn_blocking(move || let_in(&app, &login).ok_or(app));
+        match known.await.map_err(|_| Trouble::odd("the login could not be looked at"))? {
+            Ok(scope) => Ok(Self { scope }),
+            Err(app) => {
+                app.throttle.failed(peer, Instant::now());
+                Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "this login is not accepted"))
+            }
+        }
+    }
+}
+
+/// What a login opens: `Basic` (RFC 7617) or `Bearer` (RFC 6750).
+fn let_in(app: &App, login: &str) -> Option<Scope> {
+    let (scheme, rest) = login.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        let now = jiff::Timestamp::now().as_second();
+        return app.accounts.by_token(rest.trim(), now).map(|(_, scope)| scope);
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    app.accounts.by_password(user, password)
+}
+
+/// Whether the request names this machine as its server, and comes from no other site's page.
+fn is_local(headers: &HeaderMap, parts: &Parts) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or(parts.uri.authority().map(|a| a.as_str()));
+    let name = host.map(|host| match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, _)) => name,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    });
+    let local = name.is_some_and(|name| {
+        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    });
+    local && !headers.contains_key(ORIGIN)
+}
+
+impl FromRequestParts<Arc<App>> for Target {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let rest = parts.uri.path().strip_prefix("/api/v1/shares/").unwrap_or_default();
+        let mut rest = rest.splitn(3, '/');
+        let name = decoded(rest.next().unwrap_or_default());
+        let path = decoded(rest.nth(1).unwrap_or_default());
+        let path = path.strip_suffix(b"/").unwrap_or(&path);
+        let share = std::str::from_utf8(&name).ok().and_then(|name| app.shares.get(name));
+        // Of a share that it does not open, an account does not learn whether it is there.
+        let share = share.filter(|share| caller.scope.opens(&share.name)).ok_or_else(|| {
+            Trouble::new(StatusCode::NOT_FOUND, "no_share", "no share of this name is open to you")
+        })?;
+        let path = RelPath::new(path).map_err(Trouble::odd)?;
+        let target = Self { caller, share: share.clone(), path };
+        if !matches!(parts.method, Method::GET | Method::HEAD) && !target.may_write() {
+            return Err(Trouble::new(StatusCode::FORBIDDEN, "read_only", "this share is open for reading only"));
+        }
+        Ok(target)
+    }
+}
+
+impl Target {
+    /// Whether the caller may change something here.
+    pub fn may_write(&self) -> bool {
+        self.caller.scope.write && self.share.writable && self.share.store.capabilities().writable
+    }
+}

@@ -1,0 +1,83 @@
+//! What went wrong, as `application/problem+json` (RFC 9457).
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sitta_store::sitta::wire::Refusal;
+use sitta_store::{Error, ErrorKind};
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    refusal: Refusal,
+    status: StatusCode,
+    retry_after: Option<u64>,
+}
+
+impl Trouble {
+    pub fn new(status: StatusCode, kind: &str, title: &str) -> Self {
+        let refusal = Refusal {
+            kind: kind.to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: None,
+            path: None,
+        };
+        Self { refusal, status, retry_after: None }
+    }
+
+    /// What was sent makes no sense.
+    pub fn odd(what: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "odd", &what.to_string())
+    }
+
+    /// Whether something is another version than was meant.
+    pub fn is_change(&self) -> bool {
+        self.status == StatusCode::PRECONDITION_FAILED
+    }
+
+    /// Not before so many seconds.
+    pub fn later(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        let status = status(error.kind);
+        let refusal = Refusal { status: status.as_u16(), ..Refusal::from(&error) };
+        Self { refusal, status, retry_after: None }
+    }
+}
+
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Denied | ErrorKind::ReadOnly => StatusCode::FORBIDDEN,
+        ErrorKind::Changed => StatusCode::PRECONDITION_FAILED,
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::NotEmpty => StatusCode::CONFLICT,
+        ErrorKind::Full => StatusCode::INSUFFICIENT_STORAGE,
+        ErrorKind::Busy => StatusCode::LOCKED,
+        ErrorKind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        // The share's own server does not let us in, or is not who it should be: nothing of the client's.
+        ErrorKind::Auth | ErrorKind::Untrusted => StatusCode::BAD_GATEWAY,
+        ErrorKind::Unreachable | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Corrupt | ErrorKind::Other => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.refusal).expect("plain data");
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sitta\", charset=\"UTF-8\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,83 @@
+//! The server: shares for other sittas, browsers and scripts.
+//!
+//! One router over HTTP/1.1 and 2 (TCP) and HTTP/3 (QUIC, UDP), always over TLS. A [`Share`] is a store under a name; what it
+//! promises, clients are promised.
+
+pub mod accounts;
+mod api;
+mod certificate;
+mod feed;
+mod listen;
+mod share;
+mod throttle;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use self::accounts::{Accounts, Scope};
+pub use self::certificate::{Certificate, CertificateFiles};
+pub use self::listen::Running;
+pub use self::share::Share;
+use self::throttle::Throttle;
+
+/// Why a server does not start or an account cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificate or its key cannot be read, made or used.
+    #[error("the certificate {}: {what}", file.display())]
+    Certificate {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file of accounts.
+    #[error("the accounts in {}: {what}", file.display())]
+    Accounts {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// What a server is to be.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen, for TCP and UDP alike.
+    pub listen: Vec<SocketAddr>,
+    /// What is shared.
+    pub shares: Vec<Share>,
+    /// Who may come in.
+    pub accounts: Accounts,
+    /// How it shows who it is.
+    pub certificate: Certificate,
+}
+
+/// What every request needs to know.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub shares: BTreeMap<String, Arc<Share>>,
+    pub accounts: Accounts,
+    pub throttle: Throttle,
+}
+
+/// Starts to listen; the server runs until it is stopped.
+///
+/// # Errors
+/// If an address cannot be listened on.
+pub async fn start(options: Options) -> Result<Running, ServeError> {
+    let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
+    let app = Arc::new(App { shares, accounts: options.accounts, throttle: Throttle::default() });
+    listen::start(api::router(app), &options.listen, &options.certificate).await
+}

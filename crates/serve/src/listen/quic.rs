@@ -1,0 +1,135 @@
+//! HTTP/3 over QUIC over UDP (RFC 9114), with the same router.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use futures::{StreamExt, stream};
+use h3::server::RequestStream;
+use http::{HeaderValue, Request};
+use http_body_util::BodyExt;
+use quinn::congestion::BbrConfig;
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::api::Peer;
+
+/// What may be on its way, a stream and a connection: what a fast line with a long round trip holds.
+const STREAM_WINDOW: u32 = 16 << 20;
+const WINDOW: u32 = 32 << 20;
+
+/// Buffers of the UDP socket, where the system allows them.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// `H3_INTERNAL_ERROR` (RFC 9114, 8.1): a body that broke off must not look as if it were whole.
+const BROKEN: h3::error::Code = h3::error::Code::H3_INTERNAL_ERROR;
+
+/// Binds the UDP side of an address.
+pub(super) fn bind(address: SocketAddr, tls: rustls::ServerConfig) -> io::Result<Endpoint> {
+    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut transport = TransportConfig::default();
+    transport
+        // Loss is not taken for a full line, as the default does: thirty times faster at one lost packet in a hundred.
+        .congestion_controller_factory(Arc::new(BbrConfig::default()))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .send_window(u64::from(WINDOW))
+        .max_concurrent_bidi_streams(VarInt::from_u32(256))
+        .keep_alive_interval(Some(Duration::from_secs(15)));
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    let socket = UdpSocket::bind(address)?;
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER);
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+}
+
+/// Answers until it is stopped.
+pub(super) async fn serve(endpoint: Endpoint, router: Router, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+        };
+        let Some(incoming) = incoming else { break };
+        let (router, stopped) = (router.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let peer = incoming.remote_address();
+            if let Ok(connection) = incoming.await {
+                connected(connection, peer, router, stopped).await;
+            }
+        });
+    }
+    endpoint.close(VarInt::from_u32(0x100), b"stopping");
+    endpoint.wait_idle().await;
+}
+
+async fn connected(
+    connection: quinn::Connection,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let connection = h3::server::Connection::<_, Bytes>::new(h3_quinn::Connection::new(connection)).await;
+    let Ok(mut connection) = connection else { return };
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => Some(accepted),
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+        };
+        let resolver = match accepted {
+            Some(Ok(Some(resolver))) => resolver,
+            Some(_) => return,
+            None => {
+                let _ = connection.shutdown(0).await;
+                return;
+            }
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            if let Ok((request, stream)) = resolver.resolve_request().await {
+                answer(request, stream, peer, router).await;
+            }
+        });
+    }
+}
+
+type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+
+async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: Router) {
+    let (mut sender, receiver) = stream.split();
+    let body = stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv_data().await {
+            Ok(Some(mut data)) => Some((Ok(data.copy_to_bytes(data.remaining())), Some(receiver))),
+            Ok(None) => None,
+            Err(error) => Some((Err(io::Error::other(error)), None)),
+        }
+    });
+    let mut request = request.map(|()| Body::from_stream(body.boxed()));
+    request.extensions_mut().insert(Peer(peer));
+    // Here the host stands in the request's URI only.
+    if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        request.headers_mut().entry(http::header::HOST).or_insert(host);
+    }
+    let Ok(response) = router.oneshot(request).await;
+    let (head, mut body) = response.into_parts();
+    if sender.send_response(http::Response::from_parts(head, ())).await.is_err() {
+        return;
+    }
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return sender.stop_stream(BROKEN) };
+        if let Ok(data) = frame.into_data()
+            && sender.send_data(data).await.is_err()
+        {
+            return;
+        }
+    }
+    let _ = sender.finish().await;
+}

@@ -1,0 +1,98 @@
+//! Questions to a server, and what its answers mean.
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use sitta_tree::RelPath;
+
+use super::wire::{Refusal, WireShare};
+use crate::http::site::Site;
+use crate::{Error, ErrorKind, Result};
+
+/// The longest answer that is read as a whole.
+const ANSWER: usize = 64 << 20;
+
+/// One share, and where in it the store's root is.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub site: Site,
+    pub base: RelPath,
+}
+
+impl Client {
+    /// The path in the share.
+    pub fn within(&self, path: &RelPath) -> RelPath {
+        self.base.join_path(path)
+    }
+
+    /// The path below the store's root of a path in the share; none for what lies elsewhere.
+    pub fn below(&self, path: &RelPath) -> Option<RelPath> {
+        if self.base.is_root() {
+            return Some(path.clone());
+        }
+        let rest = path.as_bytes().strip_prefix(self.base.as_bytes())?;
+        match rest.split_first() {
+            None => Some(RelPath::root()),
+            Some((b'/', rest)) => RelPath::new(rest).ok(),
+            Some(_) => None,
+        }
+    }
+
+    /// A request about `path`: `what` is what is asked of it.
+    pub fn ask(&self, method: &Method, what: &str, path: &RelPath) -> RequestBuilder {
+        let what = RelPath::new(what).expect("a word of ours");
+        let url = self.site.url(&what.join_path(&self.within(path)), false);
+        self.site.request(method, url)
+    }
+
+    /// What the share is.
+    pub async fn share(&self) -> Result<WireShare> {
+        let root = RelPath::root();
+        let mut url = self.site.url(&root, true);
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        let answer = self.site.web.send(self.site.request(&Method::GET, url), &root).await?;
+        self.read(answer, &root).await
+    }
+
+    /// Asks what is answered with JSON.
+    pub async fn get<T: DeserializeOwned>(&self, what: &str, path: &RelPath) -> Result<T> {
+        let answer = self.site.web.send(self.ask(&Method::GET, what, path), path).await?;
+        self.read(answer, path).await
+    }
+
+    /// An answer's JSON, or its refusal.
+    pub async fn read<T: DeserializeOwned>(&self, answer: Response, path: &RelPath) -> Result<T> {
+        let answer = self.granted(answer, path).await?;
+        let body = self.site.web.whole(answer, path, ANSWER).await?;
+        serde_json::from_slice(&body).map_err(|error| self.odd(path, error))
+    }
+
+    /// The answer, if it is none of refusal.
+    pub async fn granted(&self, answer: Response, path: &RelPath) -> Result<Response> {
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let refused = self.site.refusal(&answer, path);
+        let told = answer.headers().get("content-type").is_some_and(|kind| kind == "application/problem+json");
+        if !told || refused.kind == ErrorKind::Auth {
+            return Err(refused);
+        }
+        let body = self.site.web.whole(answer, path, 1 << 20).await?;
+        match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) => Err(self.refused(&refusal, path)),
+            Err(_) => Err(refused),
+        }
+    }
+
+    /// A refusal of the server's as our error, about the path that was asked for.
+    pub fn refused(&self, refusal: &Refusal, path: &RelPath) -> Error {
+        let about = refusal.path.as_ref().and_then(|path| self.below(&path.path().ok()?));
+        let path = about.or_else(|| (!path.is_root()).then(|| path.clone()));
+        Error::new(refusal.error_kind(), &self.site.location, path, refusal.title.clone())
+    }
+
+    /// The server says what makes no sense.
+    pub fn odd(&self, path: &RelPath, what: impl std::fmt::Display) -> Error {
+        self.site.error(ErrorKind::Other, path, format!("the server's answer makes no sense: {what}"))
+    }
+}

@@ -1,0 +1,101 @@
+//! Hearing of changes: the server's stream of events (server-sent events, WHATWG HTML 9.2).
+
+use futures::StreamExt;
+use reqwest::Method;
+use reqwest::header::ACCEPT;
+use serde::{Deserialize, Serialize};
+use sitta_tree::RelPath;
+
+use super::client::Client;
+use super::wire::Text;
+use crate::ByteStream;
+use crate::Result;
+use crate::watch::{Board, Look, Missed, Watch};
+
+/// What a server tells of a share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// From now on everything is told.
+    Ready,
+    /// Something changed there.
+    Changed {
+        /// Where.
+        path: Text,
+        /// All that lies below may have changed too.
+        below: bool,
+    },
+    /// More changed than is told.
+    Missed,
+}
+
+/// A line longer than this is none of a server's.
+const LONGEST: usize = 1 << 20;
+
+/// Hears until it is dropped or the connection is lost.
+pub(super) async fn watch(client: &Client) -> Result<Watch> {
+    let root = RelPath::root();
+    let request = client.ask(&Method::GET, "feed", &root).header(ACCEPT, "text/event-stream");
+    let answer = client.site.web.send(request, &root).await?;
+    let answer = client.granted(answer, &root).await?;
+    let bytes = client.site.web.bytes(answer, &root);
+    let board = Board::default();
+    let mut lines = Lines { bytes, rest: Vec::new() };
+    // Nothing that happens from here on goes untold.
+    loop {
+        match lines.next().await {
+            Some(News::Ready) => break,
+            Some(_) => {}
+            None => return Err(client.odd(&root, "it does not begin to tell of changes")),
+        }
+    }
+    let (client, told) = (client.clone(), board.clone());
+    let hearing = tokio::spawn(async move {
+        while let Some(news) = lines.next().await {
+            match news {
+                News::Ready => {}
+                News::Missed => told.missed(Missed::Overflow),
+                News::Changed { path, below } => match path.path().map(|path| client.below(&path)) {
+                    Ok(Some(path)) => told.changed(path, if below { Look::Below } else { Look::Entry }),
+                    Ok(None) => {}
+                    Err(_) => told.missed(Missed::Overflow),
+                },
+            }
+        }
+        told.missed(Missed::Gone);
+    });
+    Ok(Watch::new(board, Hearing(hearing)))
+}
+
+/// Ends the hearing when it is dropped.
+struct Hearing(tokio::task::JoinHandle<()>);
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Lines {
+    bytes: ByteStream,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next thing that was told; none when there will be no more.
+    async fn next(&mut self) -> Option<News> {
+        loop {
+            while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data:") {
+                    return serde_json::from_slice(data).ok();
+                }
+            }
+            if self.rest.len() > LONGEST {
+                return None;
+            }
+            // A server that has nothing to tell says so now and then.
+            self.rest.extend_from_slice(&self.bytes.next().await?.ok()?);
+        }
+    }
+}

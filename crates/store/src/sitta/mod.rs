@@ -1,0 +1,45 @@
+//! Shares of another sitta, over its HTTP interface.
+//!
+//! `sitta://[user@]host[:port]/share/path`, always over TLS. What the share's store keeps and promises, this one does;
+//! extended attributes are not sent. Many small changes go in one request; large files go one by one, side by side.
+//! The server hashes what it writes, and the hash is compared with that of what was sent.
+
+pub mod batch;
+mod client;
+pub mod feed;
+mod store;
+pub mod trust;
+pub mod wire;
+
+use std::sync::Arc;
+
+use sitta_tree::RelPath;
+
+use self::client::Client;
+use self::store::SittaStore;
+use crate::http::site::{Follow, Site, encoded};
+use crate::{Access, Error, ErrorKind, Remote, Result, Store};
+
+/// The port that servers listen on unless told otherwise.
+pub const PORT: u16 = 7474;
+
+/// Connects, and asks what the share can do.
+pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
+    let location: Arc<str> = remote.to_string().into();
+    let (share, base) = remote.path.trim_matches('/').split_once('/').unwrap_or((remote.path.trim_matches('/'), ""));
+    let parts: Vec<_> = base.split('/').filter(|part| !part.is_empty()).collect();
+    let base = RelPath::new(parts.join("/"))
+        .map_err(|error| Error::new(ErrorKind::Unsupported, &location, None, error.to_string()))?;
+    let remote = Remote { port: Some(remote.port.unwrap_or(PORT)), ..remote.clone() };
+    let mut access = access.clone();
+    if let Some(known) = &mut access.web.known {
+        known.server = format!("{}:{}", remote.host, remote.port.unwrap_or(PORT));
+    }
+    let path = format!("api/v1/shares/{}", encoded(share.as_bytes()));
+    let mut site = Site::at(&remote, &access, Follow::SameServer, &path)?;
+    site.location = location;
+    let client = Client { site, base };
+    let told = client.share().await?;
+    let in_flight = access.transfers.unwrap_or(store::IN_FLIGHT).max(1);
+    Ok(Arc::new(SittaStore::new(client, &told, in_flight)))
+}
