@@ -21,7 +21,7 @@ use histories::hands::Hands;
 use histories::history::Opener;
 use histories::objects::Objects;
 use histories::random::Random;
-use histories::servers::{Bucket, Place, Share};
+use histories::servers::{Bucket, Place, Share, Sitta};
 use histories::world::World;
 use histories::{Ground, on_conflict, play};
 use sitta_store::local::LocalStore;
@@ -154,6 +154,16 @@ fn shares_lose_nothing() {
     histories::histories(16, &[], |seed| {
         let dir = dir();
         let (left, right) = (folder(dir.path(), "folder"), share.place(&format!("h{seed}")));
+        between(seed, dir, left, right, &NAMES)
+    });
+}
+
+#[test]
+fn shares_of_another_sitta_lose_nothing() {
+    let sitta = Sitta::new(dir());
+    histories::histories(40, &[], |seed| {
+        let dir = dir();
+        let (left, right) = (folder(dir.path(), "folder"), sitta.place(&format!("h{seed}")));
         between(seed, dir, left, right, &NAMES)
     });
 }

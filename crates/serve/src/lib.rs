@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 pub use self::accounts::{Accounts, Scope};
 pub use self::certificate::{Certificate, CertificateFiles};
 pub use self::listen::Running;
@@ -70,6 +72,8 @@ pub(crate) struct App {
     pub shares: BTreeMap<String, Arc<Share>>,
     pub accounts: Accounts,
     pub throttle: Throttle,
+    /// Becomes true when the server is to stop: what has no end of its own ends then.
+    pub stopped: watch::Receiver<bool>,
 }
 
 /// Starts to listen; the server runs until it is stopped.
@@ -78,6 +82,7 @@ pub(crate) struct App {
 /// If an address cannot be listened on.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
     let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
-    let app = Arc::new(App { shares, accounts: options.accounts, throttle: Throttle::default() });
-    listen::start(api::router(app), &options.listen, &options.certificate).await
+    let (stop, stopped) = watch::channel(false);
+    let app = App { shares, accounts: options.accounts, throttle: Throttle::default(), stopped };
+    listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

@@ -39,6 +39,7 @@ pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::NotFound => match scheme {
             Some(Scheme::S3) => "check the bucket's name, and the endpoint and region in the config",
+            Some(Scheme::Sitta) => "check the share's name: it is what `sitta serve --share NAME=…` was told",
             Some(Scheme::Smb) => "check the share's name; `smbclient -L HOST` lists the shares of a server",
             Some(_) => "check how it is written; `sitta ls` of the folder above shows what it holds",
             None => "check how it is written; `sitta ls` shows what a folder holds",
@@ -63,6 +64,7 @@ pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
             _ => "check the user and the password in the config; `sitta config check` says where it comes from",
         },
         ErrorKind::Untrusted => match scheme {
+            Some(Scheme::Sitta) => "compare the fingerprint with what `sitta serve` printed when it started",
             Some(Scheme::Sftp) => "make sure that it is the right server before you add its key to the known hosts",
             _ => "make sure that it is the right server; then trust its certificate with --ca FILE",
         },

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::stream::StreamExt;
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{CertificateError, OtherError, RootCertStore};
 use sitta_tree::RelPath;
 
 use crate::sitta::trust::{KnownServer, Verifier};
@@ -82,8 +82,14 @@ pub fn cause(error: &(dyn std::error::Error + 'static)) -> Cause {
     let mut cause = Cause { untrusted: false, message: String::new() };
     let mut next = Some(error);
     while let Some(error) = next {
-        cause.untrusted |= matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
         cause.message = error.to_string();
+        if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+            cause.untrusted = true;
+            // Its own words for ours are those of a programmer.
+            if let CertificateError::Other(OtherError(ours)) = why {
+                cause.message = ours.to_string();
+            }
+        }
         // An I/O error hides its cause from `source`.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         next = match inner {

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sitta_store::{Access, Location, Password, Result, Store, s3, smb};
+use sitta_serve::{Accounts, Certificate, Options, Running};
+use sitta_store::local::LocalStore;
+use sitta_store::sitta::trust::KnownServer;
+use sitta_store::{Access, Location, Password, Result, Store, s3, sitta, smb};
 use sitta_testbed::s3::{KEY_ID, S3Server, SECRET};
 use sitta_testbed::samba::{PASSWORD, Samba, USER};
 use sitta_tree::SideTraits;
@@ -25,6 +28,7 @@ pub struct Place {
 async fn connect(url: &str, access: &Access) -> Result<Arc<dyn Store>> {
     match Location::parse(url).unwrap() {
         Location::Remote(remote) if url.starts_with("s3:") => s3::open(&remote, access).await,
+        Location::Remote(remote) if url.starts_with("sitta:") => sitta::open(&remote, access).await,
         Location::Remote(remote) => smb::open(&remote, access).await,
         other => panic!("{other:?} is no server"),
     }
@@ -96,5 +100,42 @@ impl Share {
     /// Its folder on this machine.
     pub fn folder(&self) -> &Path {
         self.server.folder()
+    }
+}
+
+/// A server of our own that shares a folder.
+pub struct Sitta {
+    dir: tempfile::TempDir,
+    running: Running,
+    access: Access,
+    runtime: Runtime,
+}
+
+impl Sitta {
+    pub fn new(dir: tempfile::TempDir) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let shared = dir.path().join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        let store = Arc::new(LocalStore::open(&shared).unwrap());
+        let options = Options {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            shares: vec![sitta_serve::Share::new("files", store, true)],
+            accounts: Accounts::open(&dir.path().join("server.db")).unwrap(),
+            certificate: Certificate::own(&dir.path().join("tls"), &["localhost".into()]).unwrap(),
+        };
+        let running = runtime.block_on(sitta_serve::start(options)).unwrap();
+        let mut access = Access::default();
+        access.web.known = Some(KnownServer { file: dir.path().join("known"), server: String::new() });
+        Self { dir, running, access, runtime }
+    }
+
+    pub fn place(&self, name: &str) -> Place {
+        let root = self.dir.path().join("shared").join(name);
+        std::fs::create_dir_all(&root).unwrap();
+        let hands = Box::new(Folder::new(root, self.dir.path().join("aside").join(name), None));
+        let url = format!("sitta://{}/files/{name}", self.running.addresses()[0]);
+        let (at, access) = (url.clone(), self.access.clone());
+        let store = self.runtime.block_on(async move { connect(&at, &access).await.unwrap() });
+        Place { hands, open: opener(&url, &self.access), traits: store.capabilities().traits }
     }
 }

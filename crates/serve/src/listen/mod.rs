@@ -41,12 +41,13 @@ impl Running {
 /// Begins to listen.
 pub(crate) async fn start(
     router: Router,
+    stop: watch::Sender<bool>,
     addresses: &[SocketAddr],
     certificate: &Certificate,
 ) -> Result<Running, ServeError> {
     let tls = Arc::new(certificate.config(&[b"h2", b"http/1.1"])?);
     let quic = certificate.config(&[b"h3"])?;
-    let (stop, stopped) = watch::channel(false);
+    let stopped = stop.subscribe();
     let mut running = Running { addresses: Vec::new(), stop, tasks: JoinSet::new() };
     for address in addresses {
         let failed = |source| ServeError::Listen { address: *address, source };

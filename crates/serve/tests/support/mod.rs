@@ -28,22 +28,29 @@ impl Served {
     /// A server whose accounts are made by `prepare`.
     pub async fn start_with(prepare: impl FnOnce(&Accounts)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let shared = dir.path().join("shared");
-        std::fs::create_dir(&shared).expect("made");
-        let store = Arc::new(LocalStore::open(&shared).expect("a folder"));
-        let accounts = Accounts::open(&dir.path().join("server.db")).expect("accounts");
-        prepare(&accounts);
+        std::fs::create_dir(dir.path().join("shared")).expect("made");
+        prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let mut served = Self { dir, address, fingerprint: String::new(), running: None };
+        served.start_again().await;
+        served
+    }
+
+    /// Starts it, where it was before if it was.
+    pub async fn start_again(&mut self) {
+        let store = Arc::new(LocalStore::open(self.shared()).expect("a folder"));
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = Certificate::own(&dir.path().join("tls"), &names).expect("a certificate");
-        let fingerprint = certificate.fingerprint();
+        let certificate = Certificate::own(&self.dir.path().join("tls"), &names).expect("a certificate");
+        self.fingerprint = certificate.fingerprint();
         let options = Options {
-            listen: vec!["127.0.0.1:0".parse().expect("an address")],
+            listen: vec![self.address],
             shares: vec![Share::new("files", store, true)],
-            accounts,
+            accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
         };
         let running = sitta_serve::start(options).await.expect("started");
-        Self { address: running.addresses()[0], dir, fingerprint, running: Some(running) }
+        self.address = running.addresses()[0];
+        self.running = Some(running);
     }
 
     pub fn shared(&self) -> PathBuf {

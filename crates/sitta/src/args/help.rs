@@ -3,18 +3,19 @@
 use clap::{Arg, ArgAction, Command};
 
 /// The verbs in groups, as the overview shows them.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Automate", &["run", "jobs", "history", "daemon", "schedule"]),
+    ("Serve", &["serve", "user"]),
     ("Set up", &["init", "config", "completions", "man"]),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 22] = [
+const EXTRAS: [(&str, &str, &[Code]); 24] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -45,6 +46,8 @@ const EXTRAS: [(&str, &str, &[Code]); 22] = [
     ("history", "sitta history nightly-db --limit 5", &[]),
     ("daemon", "sitta daemon --metrics 127.0.0.1:9474", &[]),
     ("schedule", "sitta schedule install; sitta schedule show", &[]),
+    ("serve", "sitta serve --share docs=~/Documents --share photos=nas:photos:ro", &[]),
+    ("user", "sitta user add ann --password-file ann.txt; sitta user list", &[]),
     ("init", "sitta init; sitta init --config ~/other.toml", &[INTERRUPTED]),
     ("config", "sitta config check --connect", &[]),
     ("completions", "sitta completions bash > ~/.local/share/bash-completion/completions/sitta", &[]),
@@ -52,13 +55,14 @@ const EXTRAS: [(&str, &str, &[Code]); 22] = [
 ];
 
 /// Where SRC and DST may be, and what each place cannot keep.
-const PLACES: [(&str, &str); 8] = [
+const PLACES: [(&str, &str); 9] = [
     ("PATH", "a folder of this machine"),
     ("NAME:path", "in a store that the config names"),
     ("s3://bucket/prefix", "keeps no owners, symbolic links and empty folders"),
     ("smb://[user@]host/share/path", "keeps no modes, owners and symbolic links"),
     ("sftp://[user@]host/path", "keeps times to the second only"),
     ("webdav[s]://[user@]host/path", "keeps no modes, owners and symbolic links; times on some servers only"),
+    ("sitta://[user@]host/share/path", "a share of `sitta serve`; keeps what its own place keeps"),
     ("http[s]://host/path", "to read from: a folder with an index page"),
     ("LOCATION!/inner", "to read from: inside a zip, tar, tar.gz or tar.zst, wherever it is"),
 ];
@@ -81,7 +85,7 @@ pub fn decorate(mut cli: Command) -> Command {
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
-            let command = if matches!(verb, "config" | "conflicts" | "schedule" | "trash") {
+            let command = if matches!(verb, "config" | "conflicts" | "schedule" | "trash" | "user") {
                 command.mut_subcommands(|c| c.help_template(TEMPLATE))
             } else {
                 command
@@ -113,7 +117,7 @@ pub fn overview() -> String {
     }
     text.push_str(
         "\nA place is a path, s3://bucket/prefix, smb://host/share/path, sftp://host/path, webdav[s]://host/path,\n\
-         http[s]://host/path, NAME:path in a store that the config names, or ARCHIVE!/path inside a zip or tar.\n\
+         sitta://host/share/path, http[s]://host/path, NAME:path in a store that the config names, or ARCHIVE!/path inside a zip or tar.\n\
          The contents of the first folder go into the second; a trailing slash changes nothing.\n\
          `sitta COMMAND --help` shows an example, the options and the exit codes.\n",
     );

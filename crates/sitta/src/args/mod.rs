@@ -8,6 +8,7 @@ mod job;
 mod looking;
 mod moving;
 mod rules;
+mod serve;
 mod sync;
 mod trash;
 
@@ -24,6 +25,7 @@ pub use job::{Cause, DaemonArgs, HistoryArgs, JobsArgs, Keeper, RunArgs, Schedul
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
 pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, parse_max_delete, parse_rate};
 pub use rules::{RuleArg, RuleArgs};
+pub use serve::{ScopeArgs, ServeArgs, UserAddArgs, UserArgs, UserTokenArgs, UserVerb};
 pub use sync::{ConflictPolicy, ConflictsArgs, ConflictsVerb, Keep, ResolveArgs, SyncArgs};
 pub use trash::{TrashArgs, TrashEmptyArgs, TrashListArgs, TrashRestoreArgs, TrashVerb, WhichTrash, parse_keep};
 
@@ -116,6 +118,10 @@ pub enum Verb {
     Daemon(DaemonArgs),
     /// Let this machine start the daemon by itself
     Schedule(ScheduleArgs),
+    /// Share folders with other sittas, browsers and scripts
+    Serve(ServeArgs),
+    /// Say who may log in to the server
+    User(UserArgs),
     /// Ask what to do, and write a job for it into the config
     Init,
     /// Look at the config

@@ -18,9 +18,11 @@ mod ls;
 mod mirror;
 pub mod moving;
 mod schedule;
+mod serve;
 mod sync;
 mod trash;
 mod unpack;
+mod user;
 
 use std::future::Future;
 
@@ -86,6 +88,8 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Cat(args) => cat::run(context, &args),
         Verb::Daemon(args) => daemon::run(context.reload()?, &args),
         Verb::Schedule(args) => schedule::run(context, &args),
+        Verb::Serve(args) => serve::run(context, &args),
+        Verb::User(args) => user::run(context, &args),
         Verb::Jobs(args) => job::jobs(context, &args),
         Verb::History(args) => job::history(context, &args),
         Verb::Init => init::run(context),
@@ -122,6 +126,8 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Run(_) => "run",
         Verb::Daemon(_) => "daemon",
         Verb::Schedule(_) => "schedule",
+        Verb::Serve(_) => "serve",
+        Verb::User(_) => "user",
         Verb::Jobs(_) => "jobs",
         Verb::History(_) => "history",
         Verb::Init => "init",

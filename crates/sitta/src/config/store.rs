@@ -23,7 +23,7 @@ pub struct Store {
     /// The password for that user; for sftp:// also the passphrase of a private key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-    /// A bearer token, for webdav:// and http://.
+    /// A bearer token, for webdav://, http:// and sitta://.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// A file of certificates, in PEM form, that are trusted besides the system's.
@@ -63,7 +63,7 @@ pub struct Store {
 
 const LOGIN: &[Scheme] =
     &[Scheme::Smb, Scheme::Sftp, Scheme::Webdav, Scheme::Webdavs, Scheme::Http, Scheme::Https, Scheme::Sitta];
-const WEB: &[Scheme] = &[Scheme::Webdav, Scheme::Webdavs, Scheme::Http, Scheme::Https];
+const WEB: &[Scheme] = &[Scheme::Webdav, Scheme::Webdavs, Scheme::Http, Scheme::Https, Scheme::Sitta];
 const TLS: &[Scheme] = &[Scheme::S3, Scheme::Webdavs, Scheme::Https, Scheme::Sitta];
 const SFTP: &[Scheme] = &[Scheme::Sftp];
 const S3: &[Scheme] = &[Scheme::S3];

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sitta_store::sitta::trust::KnownServer;
 use sitta_store::{Access, Location, Password, Remote, Scheme, SshAccess};
 
 use super::aws;
@@ -32,6 +33,7 @@ pub async fn gather(context: &Context, location: &Location, named: Option<(&str,
         configured(context, &mut access, name, store).await?;
     }
     match remote.scheme {
+        Scheme::Sitta => access.web.known = Some(known_servers(context)?),
         Scheme::S3 => aws::complete(&mut access.s3, context.home.as_deref(), variable),
         Scheme::Sftp => {
             ssh(context, &mut access.ssh);
@@ -79,6 +81,11 @@ async fn configured(context: &Context, access: &mut Access, name: &str, store: &
     access.s3.path_style = store.path_style;
     access.s3.conditional_writes = store.conditional_writes;
     Ok(())
+}
+
+/// Where the certificates of other sittas are known from.
+fn known_servers(context: &Context) -> Outcome<KnownServer> {
+    Ok(KnownServer { file: context.state_dir()?.join("known_servers"), server: String::new() })
 }
 
 /// OpenSSH's own files where the config names none, and its agent.

@@ -1,0 +1,192 @@
+//! `sitta serve`: shares for other sittas, browsers and scripts.
+
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
+
+use sitta_serve::{Accounts, Certificate, CertificateFiles, Options, ServeError, Share};
+use sitta_store::Flow;
+
+use super::block_on;
+use crate::args::ServeArgs;
+use crate::context::{Context, host_name};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::open;
+use crate::render::{failure as words, json};
+use crate::signals;
+
+/// Where to listen unless told otherwise: at this machine only, by both its names.
+const USUAL: [&str; 2] = ["127.0.0.1:7474", "[::1]:7474"];
+
+pub fn run(context: &Context, args: &ServeArgs) -> Outcome {
+    block_on(serve(context, args))
+}
+
+/// The file of the server's accounts.
+pub fn accounts(context: &Context) -> Outcome<Accounts> {
+    Accounts::open(&context.state_dir()?.join("server.db")).map_err(|error| failure(&error))
+}
+
+/// What a server's error is to the user.
+pub fn failure(error: &ServeError) -> Failure {
+    match error {
+        ServeError::Listen { address, source } => {
+            let failure = Failure::failed(format!("cannot listen on {address}")).note(source.to_string());
+            match source.kind() {
+                std::io::ErrorKind::AddrInUse => failure.hint("another server runs there; name another port with --listen"),
+                std::io::ErrorKind::PermissionDenied => failure.hint("ports below 1024 are for root; name another one with --listen"),
+                _ => failure.hint("name an address of this machine with --listen"),
+            }
+        }
+        ServeError::Certificate { file, what } => {
+            Failure::usage(format!("the certificate {} cannot be used", file.display())).note(what.clone())
+        }
+        ServeError::Accounts { file, what } => {
+            Failure::failed(format!("the accounts in {} cannot be used", file.display())).note(what.clone())
+        }
+    }
+}
+
+/// `NAME=LOCATION[:ro]`
+fn split(text: &OsStr) -> Outcome<(String, OsString, bool)> {
+    let wrong = || {
+        Failure::usage(format!("'{}' is no share", text.to_string_lossy()))
+            .hint("write NAME=LOCATION, for example --share docs=~/Documents or --share docs=~/Documents:ro")
+    };
+    let bytes = text.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
+    let name = std::str::from_utf8(&bytes[..at]).ok().map(str::to_owned);
+    let plain = |name: &String| {
+        !name.is_empty()
+            && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
+            && !name.starts_with('.')
+    };
+    let name = name.filter(plain).ok_or_else(|| {
+        wrong().note("a share's name is made of letters, digits, '-', '_' and '.', and does not begin with a '.'")
+    })?;
+    let (location, writable) = match bytes[at + 1..].strip_suffix(b":ro") {
+        Some(location) => (location, false),
+        None => (&bytes[at + 1..], true),
+    };
+    if location.is_empty() {
+        return Err(wrong());
+    }
+    Ok((name, OsString::from_vec(location.to_vec()), writable))
+}
+
+async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
+    let mut shares: Vec<(Share, String)> = Vec::new();
+    for text in &args.share {
+        let (name, location, writable) = split(text)?;
+        if shares.iter().any(|(share, _)| share.name == name) {
+            return Err(Failure::usage(format!("two shares are called '{name}'")).hint("give each a name of its own"));
+        }
+        let opened = open::open(context, &location).await?;
+        // What is not there now is a mistake that would be hard to find later.
+        let root = sitta_tree::RelPath::root();
+        opened.store.list(&root).await.map_err(|error| words::looking(&opened.label, &error))?;
+        let writable = writable && opened.store.capabilities().writable;
+        shares.push((Share::new(name, opened.store, writable), opened.label));
+    }
+    let accounts = accounts(context)?;
+    let certificate = match (&args.tls_certificate, &args.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Certificate::read(&CertificateFiles { certificate: certificate.clone(), key: key.clone() })
+        }
+        _ => {
+            let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), host_name()];
+            names.extend(args.listen.iter().map(|address| address.ip().to_string()));
+            names.dedup();
+            Certificate::own(&context.state_dir()?.join("server"), &names)
+        }
+    };
+    let certificate = certificate.map_err(|error| failure(&error))?;
+    let fingerprint = certificate.fingerprint();
+    let nobody = accounts.is_empty();
+    let labels: Vec<_> = shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
+    let listen = addresses(&args.listen)?;
+    let options =
+        Options { listen, shares: shares.into_iter().map(|(share, _)| share).collect(), accounts, certificate };
+    let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;
+    tell(context, &labels, running.addresses(), &fingerprint, nobody)?;
+    let flow = Arc::new(Flow::default());
+    signals::stop_on_signals(&flow, &context.console);
+    flow.cancelled().await;
+    running.stop().await;
+    if context.json {
+        let mut out = context.out();
+        out.line(json::plain_report("serve", &[("outcome", Exit::Done.outcome().into())]))?;
+        out.flush()?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Where to listen; of the usual addresses those that this machine has.
+fn addresses(asked: &[SocketAddr]) -> Outcome<Vec<SocketAddr>> {
+    if !asked.is_empty() {
+        return Ok(asked.to_vec());
+    }
+    let usual = USUAL.map(|address| address.parse::<SocketAddr>().expect("an address"));
+    let there = |address: &SocketAddr| std::net::UdpSocket::bind((address.ip(), 0)).is_ok();
+    Ok(usual.into_iter().filter(there).collect())
+}
+
+fn tell(
+    context: &Context,
+    shares: &[(String, String, bool)],
+    addresses: &[SocketAddr],
+    fingerprint: &str,
+    nobody: bool,
+) -> Outcome<()> {
+    if context.json {
+        let shares: Vec<_> = shares
+            .iter()
+            .map(|(name, location, writable)| serde_json::json!({ "name": name, "location": location, "writable": writable }))
+            .collect();
+        let mut out = context.out();
+        out.line(serde_json::json!({
+            "event": "serving",
+            "shares": shares,
+            "addresses": addresses,
+            "fingerprint": fingerprint,
+        }))?;
+        return out.flush();
+    }
+    if context.quiet {
+        return Ok(());
+    }
+    let (console, style) = (&context.console, context.console.style);
+    let widest = shares.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
+    for (name, location, writable) in shares {
+        let how = if *writable { "" } else { "   read only" };
+        console.line(format!("{}{name:<widest$}   {location}{how}", style.head("Sharing")));
+    }
+    for address in addresses {
+        console.line(format!("{}https://{address}   TCP and UDP", style.head("Listening")));
+    }
+    console.line(format!("{}{fingerprint}", style.head("Certificate")));
+    if nobody {
+        let others = addresses.iter().any(|address| !address.ip().is_loopback());
+        console.line(match others {
+            true => "No accounts: nobody can log in from elsewhere; `sitta user add NAME` makes one",
+            false => "No accounts: whoever works on this machine may come in; `sitta user add NAME` ends that",
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_has_a_name_and_a_place() {
+        let share = |text: &str| split(OsStr::new(text)).map_err(|failure| failure.what);
+        assert_eq!(share("docs=/a/b"), Ok(("docs".into(), "/a/b".into(), true)));
+        assert_eq!(share("docs=nas:x=y:ro"), Ok(("docs".into(), "nas:x=y".into(), false)));
+        for odd in ["docs", "=x", "docs=", "docs=:ro", "a/b=x", ".=x", "a b=x"] {
+            assert_eq!(share(odd), Err(format!("'{odd}' is no share")));
+        }
+    }
+}
