@@ -45,7 +45,7 @@ impl Night {
                  smtp = 'smtps://ops%40example.org@localhost:{}'\npassword = {{ env = 'MAIL_PASSWORD' }}\n{more}\
                  [job.nightly]\nverb = 'archive'\nfrom = 'http://{}/dump.zip!/dump/db.sql'\nto = 'nas:{{job}}-{{date}}.tgz'\n\
                  max_age = '24h'\nkeep = {{ last = 3 }}\nnotify = ['ops']\n\
-                 [job.folder]\nverb = 'archive'\nfrom = 'SRC/large'\nto = 'nas:nightly-{{date}}.tgz'\nlimit_rate = '4MiB'\n\
+                 [job.folder]\nverb = 'archive'\nfrom = 'SRC/large'\nto = 'nas:folder-{{date}}.tgz'\nlimit_rate = '4MiB'\n\
                  keep = {{ last = 1 }}\nnotify = ['ops']\n",
                 samba::USER,
                 share.port(),
