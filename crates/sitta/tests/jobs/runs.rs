@@ -42,7 +42,8 @@ fn of_several_archives_each_tells_its_own_steps() {
     let job = |name: &str, from: &str| {
         format!("[job.{name}]\nverb = 'archive'\nfrom = '{from}'\nto = 'DST/{{job}}-{{date}}.tgz'\n")
     };
-    let world = world(&(job("a", "ROOT/nowhere") + &job("b", "SRC") + &job("c", "ROOT/nowhere")));
+    let metrics = "[daemon]\nmetrics_file = 'ROOT/sitta.prom'\n";
+    let world = world(&(job("a", "ROOT/nowhere") + &job("b", "SRC") + &job("c", "ROOT/nowhere") + metrics));
     put(&world.src, "a.txt", "alpha");
     let run = world.sitta(&["run", "a", "b", "c", "--json"]);
     run.expect_code(4);
@@ -55,6 +56,11 @@ fn of_several_archives_each_tells_its_own_steps() {
     assert_eq!(reports.iter().map(|report| states(&report["steps"])).collect::<Vec<_>>(), expected, "{reports:?}");
     for (run, report) in history(&world).iter().rev().zip(&reports) {
         assert_eq!(run["named_steps"], report["steps"], "one form for all");
+    }
+    let text = fs::read_to_string(world.path("sitta.prom")).expect("metrics");
+    for (job, step, outcome) in [("a", "CHECK", "failed"), ("a", "UPLOAD", "skipped"), ("b", "UPLOAD", "done")] {
+        let labels = format!("{{job=\"{job}\",step=\"{step}\",outcome=\"{outcome}\"}}");
+        assert!(text.contains(&format!("sitta_job_last_run_step_outcome{labels} 1\n")), "{labels} in {text}");
     }
 }
 
