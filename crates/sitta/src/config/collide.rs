@@ -17,6 +17,9 @@ use crate::exit::{Failure, Outcome};
 /// What no rule names but one that leaves out whatever there is.
 const ANY_NAME: &str = "any name";
 
+/// Seconds of nights that have little in common: a rule that leaves out the archives of all of them does not go by the date.
+const NIGHTS: [i64; 3] = [0, 951_827_696, 1_795_263_280];
+
 /// Whether no job deletes or replaces what another one brings.
 pub(super) fn verify(config: &Config, source: &Source<'_>) -> Outcome<()> {
     let all: Vec<Written> = config.job.iter().flat_map(|(name, job)| written(config, source, name, job)).collect();
@@ -112,12 +115,12 @@ impl Written<'_> {
         }
         let below = below.join("/");
         if let Some(names) = &self.archives {
-            let left_out = [0, 951_827_696, 1_795_263_280].into_iter().all(|secs| {
+            let left_out = NIGHTS.into_iter().all(|secs| {
                 let name = names.name(Civil::at(secs, 0));
                 filter.excludes_within(join(&below, &name).as_bytes(), false)
             });
             let rule = if below.is_empty() { join("", &pattern(names)) } else { below };
-            return (!left_out).then(|| Clash::Deleted(Some(rule)));
+            return (!left_out).then_some(Clash::Deleted(Some(rule)));
         }
         if below.is_empty() {
             // Two that bring the same place what is not of one source are told as such.
