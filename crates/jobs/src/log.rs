@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use sitta_ops::archive::StepState;
 use sitta_ops::{Event, Held, Step, StepKind};
 use sitta_tree::Side;
 
@@ -130,13 +131,16 @@ impl RunLog {
             }
             Event::Would(step) => self.step(now, "Would", step),
             Event::Done(step) => self.step(now, done(step.what), step),
-            Event::Step(told) => match NamedStep::of(told) {
-                None => return,
-                Some(named) if named.state == "done" => {
-                    self.line(now, &named.step, &format!("{}   {}", named.line(), duration(told.took)));
+            Event::Step(told) => {
+                let line = NamedStep::of(told).line();
+                match &told.state {
+                    StepState::Begun => return,
+                    StepState::Done(_) => {
+                        self.line(now, told.step.name(), &format!("{line}   {}", duration(told.took)));
+                    }
+                    StepState::Failed(_) | StepState::Skipped(_) => self.line(now, told.step.name(), &line),
                 }
-                Some(named) => self.line(now, &named.step, &named.line()),
-            },
+            }
             Event::Conflict(conflict) => self.line(now, "Conflict", &format!("{}", conflict.path)),
             Event::Problem(problem) => {
                 let (path, kind) = (&problem.path, problem.kind.name());

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::{Ended, Run, Standing};
+use crate::{Ended, NamedStep, Run, Standing};
+
+/// How a named step ends.
+const STEP_OUTCOMES: [&str; 3] = ["done", "failed", "skipped"];
 
 /// What is told of one job.
 #[derive(Debug)]
@@ -89,6 +92,23 @@ pub fn text(jobs: &[JobState], waiting: usize) -> String {
             }
         }
     }
+    // What was left out took no time, and is told by its outcome alone.
+    out.family("sitta_job_last_run_step_duration_seconds", "How long a named step of the job's last run took.");
+    for (state, step) in steps(jobs).filter(|(_, step)| step.state != "skipped") {
+        let labels = [("job", state.job.as_str()), ("step", step.step.as_str())];
+        out.sample("sitta_job_last_run_step_duration_seconds", &labels, step.seconds);
+    }
+    out.family(
+        "sitta_job_last_run_step_outcome",
+        "1 for the way in which a named step of the job's last run ended, 0 for the others.",
+    );
+    for (state, step) in steps(jobs) {
+        for outcome in STEP_OUTCOMES {
+            let is = f64::from(u8::from(step.state == outcome));
+            let labels = [("job", state.job.as_str()), ("step", step.step.as_str()), ("outcome", outcome)];
+            out.sample("sitta_job_last_run_step_outcome", &labels, is);
+        }
+    }
     out.family("sitta_job_history_runs", "How many of the job's runs in the history ended in which way.");
     for state in jobs {
         for (ended, n) in &state.tally {
@@ -99,6 +119,14 @@ pub fn text(jobs: &[JobState], waiting: usize) -> String {
     out.family("sitta_notifications_waiting", "Messages that could not be sent yet and are tried again.");
     out.sample("sitta_notifications_waiting", &[], waiting as f64);
     out.0
+}
+
+/// The named steps of last runs.
+fn steps(jobs: &[JobState]) -> impl Iterator<Item = (&JobState, &NamedStep)> {
+    jobs.iter().flat_map(|state| {
+        let ending = state.last.as_ref().and_then(|run| run.end.as_ref()).map(|(_, ending)| ending);
+        ending.into_iter().flat_map(|ending| &ending.named).map(move |step| (state, step))
+    })
 }
 
 struct Text(String);

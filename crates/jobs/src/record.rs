@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
-use sitta_ops::archive::StepName;
+use sitta_ops::archive::{StepName, StepState};
 use sitta_ops::{Event, Report, Sink};
 use sitta_tree::Side;
 
@@ -136,7 +136,9 @@ impl Sink for Recorder {
                 inner.steps.push(Step { run: run.clone(), from: left.clone(), to: right.clone() });
             }
             // One that seemed to have gone well may fail later: what is in an archive is seen to be damaged only when it is read.
-            Event::Step(told) => inner.named.extend(NamedStep::of(told).map(|named| (told.step, named))),
+            Event::Step(told) if told.state != StepState::Begun => {
+                inner.named.insert(told.step, NamedStep::of(told));
+            }
             Event::Finished(report) => inner.add(report),
             _ => {}
         }

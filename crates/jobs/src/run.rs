@@ -1,7 +1,8 @@
 //! A job's run: what it was for, what it did, how it ended.
 
 use serde::{Deserialize, Serialize};
-use sitta_ops::archive::{StepState, StepTold};
+use serde_json::{Map, Value, json};
+use sitta_ops::archive::{StepState, StepTold, Told};
 
 use crate::words;
 
@@ -120,34 +121,62 @@ pub struct Step {
     pub to: String,
 }
 
-/// How a named step of an archive ended.
+/// A named step of an archive, as it stands in JSON, in the history, and in what people are told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NamedStep {
     /// `DOWNLOAD`, `EXTRACT`, …
     pub step: String,
-    /// `done`, `failed` or `skipped`.
+    /// `begun`, `done`, `failed` or `skipped`.
     pub state: String,
-    /// What it has to tell, or why it failed or was left out.
+    /// What it has to tell, or why it failed or was left out; empty if it has only begun.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
     /// How long it took.
     pub seconds: f64,
+    /// The same as `text`, for programs.
+    #[serde(flatten)]
+    pub facts: Map<String, Value>,
 }
 
 impl NamedStep {
-    /// Of a step that has ended; none of one that has only begun.
-    pub fn of(told: &StepTold) -> Option<Self> {
-        let text = match &told.state {
-            StepState::Begun => return None,
-            StepState::Done(done) => words::told(done),
-            StepState::Failed(why) | StepState::Skipped(why) => why.clone(),
+    /// What is told of a step.
+    pub fn of(told: &StepTold) -> Self {
+        let (text, facts) = match &told.state {
+            StepState::Begun => (String::new(), json!({})),
+            StepState::Done(done) => (words::told(done), facts(done)),
+            StepState::Failed(why) | StepState::Skipped(why) => (why.clone(), json!({"reason": why})),
+        };
+        let facts = match facts {
+            Value::Object(facts) => facts,
+            _ => Map::new(),
         };
         let (step, state) = (told.step.name().to_owned(), told.state.name().to_owned());
-        Some(Self { step, state, text, seconds: told.took.as_secs_f64() })
+        Self { step, state, text, seconds: told.took.as_secs_f64(), facts }
+    }
+
+    /// Whether the run came to nothing here.
+    pub fn has_failed(&self) -> bool {
+        self.state == StepState::Failed(String::new()).name()
     }
 
     /// `done: the newest file is 2 h 10 min old`
     pub fn line(&self) -> String {
         format!("{}: {}", self.state, self.text)
+    }
+}
+
+/// What a step that ended well has to tell programs.
+fn facts(told: &Told) -> Value {
+    match told {
+        Told::Source { files, bytes } => json!({"files": files, "bytes": bytes}),
+        Told::Newest { at, age } => {
+            json!({"newest": at.and_then(words::utc_time), "age": age.map(|age| age.as_secs_f64())})
+        }
+        Told::Packed { files, bytes, into } => json!({"files": files, "bytes": bytes, "packed": into}),
+        Told::Stored { name, bytes, verified, replaced } => {
+            json!({"name": name, "bytes": bytes, "verified": verified, "replaced": replaced})
+        }
+        Told::Cleaned { deleted, kept } => json!({"deleted": deleted, "kept": kept}),
     }
 }
 
@@ -173,6 +202,11 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// The named step at which it came to nothing, if that is known.
+    pub fn failed_step(&self) -> Option<&str> {
+        self.named.iter().find(|named| named.has_failed()).map(|named| named.step.as_str())
+    }
+
     /// The end of a run that did nothing.
     pub fn of(ended: Ended, exit: u8) -> Self {
         let (counts, problems, steps) = (Counts::default(), Vec::new(), Vec::new());

@@ -43,6 +43,8 @@ fn options(name: &str) -> ArchiveOptions {
 struct Ran {
     result: Result<Report, RunError>,
     steps: Vec<(StepName, StepState)>,
+    /// The bytes that it counted as packed.
+    packed: u64,
 }
 
 impl Ran {
@@ -56,14 +58,14 @@ fn run(place: &Pair, from: &MemoryStore, to: &MemoryStore, options: &ArchiveOpti
     let origin = Origin { store: Arc::new(from.clone()), file: None, is_remote: true, is_inside: false };
     let (to, events): (Arc<dyn Store>, _) = (Arc::new(to.clone()), Events::default());
     let state = State::open(&place.state_dir()).unwrap();
-    let flow = Arc::new(Flow::default());
-    let result = place.block_on(archive(&origin, &to, options, &state, &events, &flow, &Arc::default()));
+    let (flow, packed) = (Arc::new(Flow::default()), Arc::new(Flow::default()));
+    let result = place.block_on(archive(&origin, &to, options, &state, &events, &flow, &packed));
     let events = events.0.into_inner().unwrap();
     let steps = events.into_iter().filter_map(|event| match event {
         sitta_ops::Event::Step(told) => Some((told.step, told.state)),
         _ => None,
     });
-    Ran { result, steps: steps.collect() }
+    Ran { result, steps: steps.collect(), packed: packed.bytes() }
 }
 
 fn stores() -> (MemoryStore, MemoryStore) {
@@ -129,6 +131,7 @@ fn a_large_file_that_changes_is_left_out() {
         let ran = run(&place, &from, &to, &options(name));
         let report = ran.result.as_ref().unwrap();
         assert_eq!((report.outcome, report.copied), (Outcome::Partial, 2));
+        assert_eq!(ran.packed, 14, "what was packed in vain does not count");
         assert_eq!(report.problems.iter().map(|p| p.path.to_string()).collect::<Vec<_>>(), ["large"]);
         assert_eq!(held(&place, &to, &report.archive.as_ref().unwrap().name), ["a", "z"]);
         assert!(matches!(ran.ended(StepName::Clean), StepState::Skipped(_)), "nothing is removed then");

@@ -1,6 +1,7 @@
 //! How an archive is to be called, as it was written behind its destination: on the command line, or in a job's `to`.
 
 use sitta_ops::archive::Format;
+use sitta_store::Location;
 use sitta_tree::template::{Names, Template, TemplateError};
 
 use crate::context::host_name;
@@ -19,20 +20,39 @@ pub struct Wish {
     pub cleans: bool,
 }
 
-/// The name that stands as a destination's last part, if it is one of an archive.
-pub fn written(destination: &str) -> Outcome<Option<String>> {
-    let (above, last) = destination.rsplit_once(['/', ':']).unwrap_or(("", destination));
-    if Template::is_one(above) {
-        // A URL may have a user and a password in front of its host.
-        let shown = destination.rsplit('@').next().unwrap_or_default();
-        return Err(Failure::usage(format!("{shown} has a placeholder in a folder's name"))
+/// The name that stands as a destination's last part, if it is one of an archive. `text` is the location as it was
+/// written: with a slash at its end, it is a folder whatever it is called.
+pub fn written(location: &Location, text: &[u8]) -> Outcome<Option<String>> {
+    let (above, last) = parts(location);
+    if Template::is_one(&above) {
+        return Err(Failure::usage(format!("{location} has a placeholder in a folder's name"))
             .note("only the archive's own name may have {date}, {time}, {host} and {job}: that is how old archives are found")
             .hint("write for example nas:db/{date}.tgz"));
     }
-    if Format::of(last).is_none() && Template::is_one(last) {
-        return Err(unknown_ending(last.rsplit('@').next().unwrap_or_default()));
+    if text.ends_with(b"/") {
+        return match Template::is_one(&last) {
+            true => Err(Failure::usage(format!("{location}/ is a folder's name with a placeholder"))
+                .hint("leave out the slash at its end, if an archive is to be called so")),
+            false => Ok(None),
+        };
     }
-    Ok(Format::of(last).is_some().then(|| last.to_owned()))
+    if Format::of(&last).is_none() && Template::is_one(&last) {
+        return Err(unknown_ending(&last));
+    }
+    Ok(Format::of(&last).is_some().then_some(last))
+}
+
+/// What stands before a location's last part, for as much of it as may be named by a template, and that part.
+fn parts(location: &Location) -> (String, String) {
+    let (root, path) = match location {
+        Location::Local(path) => (String::new(), path.to_string_lossy().into_owned()),
+        Location::Remote(remote) => (remote.host.clone(), remote.path.clone()),
+        Location::Named { name, path } => (name.clone(), path.clone()),
+        Location::Inside { archive, inner } => (archive.to_string(), inner.clone()),
+    };
+    let path = path.trim_end_matches('/');
+    let (above, last) = path.rsplit_once('/').unwrap_or(("", path));
+    (format!("{root}/{above}"), last.to_owned())
 }
 
 /// The template and the format that a name stands for, and the level that is meant.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use sitta_store::ErrorKind;
+
 /// The exit codes of design.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -69,6 +71,8 @@ pub struct Failure {
     pub notes: Vec<String>,
     /// A command or an option that helps.
     pub hint: Option<String>,
+    /// What sort of trouble it was, if a place was in it.
+    pub kind: Option<ErrorKind>,
 }
 
 /// What a command gives.
@@ -87,7 +91,7 @@ impl Failure {
 
     /// With this exit code.
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), notes: Vec::new(), hint: None }
+        Self { exit, what: what.into(), notes: Vec::new(), hint: None, kind: None }
     }
 
     /// Adds a line that says why or how things stand.

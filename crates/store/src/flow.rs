@@ -20,6 +20,12 @@ impl Flow {
         self.bytes.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Takes back bytes that came to nothing: they will come again.
+    pub fn take_back(&self, n: u64) {
+        let _ =
+            self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| Some(bytes.saturating_sub(n)));
+    }
+
     /// Adds entries that were listed.
     pub fn add_entries(&self, n: u64) {
         self.entries.fetch_add(n, Ordering::Relaxed);

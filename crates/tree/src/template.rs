@@ -22,6 +22,15 @@ enum Part {
     Time,
 }
 
+/// What stands at one place of a name.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    /// Always this.
+    Byte(u8),
+    /// Some digit of a date or a time.
+    Digit,
+}
+
 /// What names of one job have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'n> {
@@ -89,6 +98,31 @@ impl Template {
     /// Whether its names tell the day: without it nothing tells how old an archive is.
     pub fn has_date(&self) -> bool {
         self.parts.contains(&Part::Date)
+    }
+
+    /// Whether a name can be one of this template and one of the other: of two such in one folder, one may replace the
+    /// other's archives, or take them for old ones of its own. Upper and lower case count as one, as they are to many
+    /// servers.
+    pub fn meets(&self, other: &Self) -> bool {
+        let (mine, others) = (self.marks(), other.marks());
+        let meet = |pair: (Mark, Mark)| match pair {
+            (Mark::Digit, Mark::Digit) => true,
+            (Mark::Digit, Mark::Byte(byte)) | (Mark::Byte(byte), Mark::Digit) => byte.is_ascii_digit(),
+            (Mark::Byte(one), Mark::Byte(other)) => one.eq_ignore_ascii_case(&other),
+        };
+        mine.len() == others.len() && mine.into_iter().zip(others).all(meet)
+    }
+
+    /// What stands at each place of its names, which are all of one length.
+    fn marks(&self) -> Vec<Mark> {
+        let marks = |part: &Part| match part {
+            Part::Text(text) => text.bytes().map(Mark::Byte).collect(),
+            Part::Date => {
+                "0000-00-00".bytes().map(|b| if b == b'0' { Mark::Digit } else { Mark::Byte(b) }).collect()
+            }
+            Part::Time => vec![Mark::Digit; 6],
+        };
+        self.parts.iter().flat_map(|part| -> Vec<Mark> { marks(part) }).collect()
     }
 
     /// The name of an archive that is made now.
@@ -197,6 +231,26 @@ mod tests {
         assert_eq!(template("{date}{date}.zip").stamp(b"2026-11-212026-11-22.zip"), None, "two days");
         assert_eq!(template("{time}.zip").stamp(b"121440.zip"), None, "of which day nobody knows");
         assert_eq!(template("all.zip").stamp(b"all.zip"), None);
+    }
+
+    #[test]
+    fn templates_meet_where_a_name_may_be_of_both() {
+        for (one, other, meets) in [
+            ("{date}.tgz", "{date}.tgz", true),
+            ("{job}-{date}.tgz", "nightly-db-{date}.tgz", true),
+            ("{job}-{date}.tgz", "{host}-{date}.tgz", false),
+            ("a-{date}.tgz", "b-{date}.tgz", false),
+            ("a-{date}.tgz", "a-2026-01-01.tgz", true),
+            ("a-{date}.tgz", "a-2026-01-0x.tgz", false),
+            ("{date}{time}.tgz", "{date}123456.tgz", true),
+            ("{date}-{time}.tgz", "{date}.tgz", false),
+            ("{date}.tgz", "{date}.tar", false),
+            ("all.zip", "all.zip", true),
+            ("DB-{date}.zip", "db-{date}.zip", true),
+        ] {
+            let (one, other) = (template(one), template(other));
+            assert_eq!((one.meets(&other), other.meets(&one)), (meets, meets), "{one} and {other}");
+        }
     }
 
     #[test]

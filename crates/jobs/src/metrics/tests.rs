@@ -44,12 +44,23 @@ fn read(text: &str) -> HashMap<String, f64> {
     values
 }
 
+fn step(step: &str, state: &str, seconds: f64) -> NamedStep {
+    NamedStep {
+        step: step.into(),
+        state: state.into(),
+        text: String::new(),
+        seconds,
+        facts: serde_json::Map::new(),
+    }
+}
+
 #[test]
 fn collectors_understand_what_is_told() {
     let at = |text: &str| text.parse::<Timestamp>().expect("a time");
     let ending = Ending {
         counts: Counts { copied: 5, bytes: 4096, problems: 2, ..Counts::default() },
         seconds: 1.25,
+        named: vec![step("UPLOAD", "failed", 0.5), step("CLEAN", "skipped", 0.0)],
         ..Ending::of(Ended::Partial, 3)
     };
     let run = Run {
@@ -89,6 +100,10 @@ fn collectors_understand_what_is_told() {
         ("sitta_job_last_run_outcome{job=\"docs\",outcome=\"partial\"}", 1.0),
         ("sitta_job_last_run_outcome{job=\"docs\",outcome=\"success\"}", 0.0),
         ("sitta_job_last_run_files{job=\"docs\",what=\"copied\"}", 5.0),
+        ("sitta_job_last_run_step_duration_seconds{job=\"docs\",step=\"UPLOAD\"}", 0.5),
+        ("sitta_job_last_run_step_outcome{job=\"docs\",step=\"UPLOAD\",outcome=\"failed\"}", 1.0),
+        ("sitta_job_last_run_step_outcome{job=\"docs\",step=\"UPLOAD\",outcome=\"done\"}", 0.0),
+        ("sitta_job_last_run_step_outcome{job=\"docs\",step=\"CLEAN\",outcome=\"skipped\"}", 1.0),
         ("sitta_job_history_runs{job=\"docs\",outcome=\"success\"}", 9.0),
         ("sitta_notifications_waiting", 3.0),
     ] {

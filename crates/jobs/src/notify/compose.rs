@@ -76,15 +76,19 @@ fn outcome(ending: &Ending) -> String {
         0 => String::new(),
         n => format!(": {}", counted(n, "problem", "problems")),
     };
+    let at = ending.failed_step().map(|step| format!(" at {step}")).unwrap_or_default();
     let first = || ending.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
     match ending.ended {
         Ended::Success => "succeeded".to_owned(),
-        Ended::Partial => format!("was done in part{problems}"),
-        Ended::Held => "was held back".to_owned(),
+        Ended::Partial => {
+            let failed = ending.failed_step().map(|step| format!(", {step} failed")).unwrap_or_default();
+            format!("was done in part{failed}{problems}")
+        }
+        Ended::Held => format!("was held back{at}"),
         Ended::Conflicts => format!("left {}", counted(ending.counts.conflicts, "conflict", "conflicts")),
-        Ended::Failed if problems.is_empty() && !first().is_empty() => format!("failed: {}", first()),
-        Ended::Failed => format!("failed{problems}"),
-        Ended::Interrupted => "was interrupted".to_owned(),
+        Ended::Failed if problems.is_empty() && !first().is_empty() => format!("failed{at}: {}", first()),
+        Ended::Failed => format!("failed{at}{problems}"),
+        Ended::Interrupted => format!("was interrupted{at}"),
     }
 }
 

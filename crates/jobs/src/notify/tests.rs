@@ -1,7 +1,7 @@
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::{Cause, Counts, Ended, Ending, Note, Run};
+use crate::{Cause, Counts, Ended, Ending, NamedStep, Note, Run};
 
 fn about() -> About {
     About {
@@ -41,6 +41,31 @@ fn subjects_say_job_outcome_and_machine() {
     assert_eq!(subject(Ended::Failed, 3), "sitta: nightly-db failed on tern: 3 problems");
     assert_eq!(subject(Ended::Partial, 1), "sitta: nightly-db was done in part on tern: 1 problem");
     assert_eq!(subject(Ended::Held, 0), "sitta: nightly-db was held back on tern");
+    let at = |how, step: &str, problems| {
+        let mut run = run(how, problems);
+        let named = |step: &str, state: &str| NamedStep {
+            step: step.to_owned(),
+            state: state.to_owned(),
+            text: String::new(),
+            seconds: 0.0,
+            facts: serde_json::Map::new(),
+        };
+        if let Some((_, ending)) = &mut run.end {
+            ending.named = vec![named("CHECK", "done"), named(step, "failed"), named("LATER", "skipped")];
+            ending.message = (how == Ended::Failed).then(|| "nas:db could not be written\nwhy".to_owned());
+        }
+        ended(&about(), &run, News::Ended, None).subject
+    };
+    assert_eq!(
+        at(Ended::Failed, "UPLOAD", 0),
+        "sitta: nightly-db failed at UPLOAD on tern: nas:db could not be written"
+    );
+    assert_eq!(at(Ended::Held, "CHECK", 0), "sitta: nightly-db was held back at CHECK on tern");
+    assert_eq!(
+        at(Ended::Partial, "CLEAN", 1),
+        "sitta: nightly-db was done in part, CLEAN failed on tern: 1 problem"
+    );
+    assert_eq!(at(Ended::Interrupted, "UPLOAD", 0), "sitta: nightly-db was interrupted at UPLOAD on tern");
     let recovered = ended(&about(), &run(Ended::Success, 0), News::Recovered, None);
     assert_eq!(
         (recovered.subject.as_str(), recovered.kind),

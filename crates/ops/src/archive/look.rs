@@ -21,6 +21,15 @@ pub(super) struct Found {
     pub problems: Vec<Problem>,
 }
 
+impl Found {
+    /// Whether there is nothing to pack. A dump that failed leaves an empty file, and older archives of it would go; of a
+    /// folder, files without content are content enough.
+    fn is_nothing(&self) -> bool {
+        self.files == 0
+            || matches!(&self.members, Members::One(_, entry) if entry.kind == Kind::File && self.bytes == 0)
+    }
+}
+
 impl Run<'_> {
     /// Looks at the source.
     pub(super) async fn find(&self, steps: &mut Steps<'_>) -> Result<Found, RunError> {
@@ -127,7 +136,7 @@ impl Run<'_> {
     pub(super) fn check(&self, steps: &mut Steps<'_>, found: &Found) -> Result<(), RunError> {
         let age = found.newest.map(|newest| self.age(newest));
         let held = match (self.options.max_age, age) {
-            _ if found.files == 0 && !self.options.force_empty => Some(Held::Empty),
+            _ if found.is_nothing() && !self.options.force_empty => Some(Held::Empty),
             (Some(max_age), Some(age)) if age > max_age => Some(Held::Stale { newest: found.newest, age, max_age }),
             (Some(max_age), None) if found.files > 0 => {
                 Some(Held::Stale { newest: None, age: Duration::ZERO, max_age })

@@ -67,7 +67,7 @@ pub struct ArchiveOptions {
     pub verify: bool,
     /// Only say what would be done.
     pub dry_run: bool,
-    /// Go on though there is nothing to pack.
+    /// Go on though there is nothing to pack, or the one file that is meant is empty.
     pub force_empty: bool,
     /// The time now, in UTC.
     pub now: Time,

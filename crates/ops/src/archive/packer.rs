@@ -65,9 +65,15 @@ impl Packer {
     /// Packs all members; on a thread that may block.
     fn pack(&self, handle: Handle, jobs: Jobs) {
         *self.lock() = Account::default();
+        let packed_before = self.packed.bytes();
         let owned = self.source.capabilities().traits.owners;
         let mut writer = Writer::new(jobs, self.format, self.level, owned, &self.packed);
-        match self.all(handle, &mut writer) {
+        let all = self.all(handle, &mut writer);
+        if all.is_err() {
+            // What was packed so far is packed once more, if it goes on.
+            self.packed.take_back(self.packed.bytes().saturating_sub(packed_before));
+        }
+        match all {
             Ok(account) => {
                 *self.lock() = account;
                 let _ = writer.finish();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sitta_ops::archive::{self, ArchiveOptions, Origin, StepName};
 use sitta_ops::{Event, Report, RunError, Sink};
-use sitta_store::Flow;
 use sitta_store::wrap::Bucket;
+use sitta_store::{Flow, Location};
 use sitta_tree::retention::Keep;
 
 use super::block_on;
@@ -16,7 +16,7 @@ use crate::archive_name::{self, USUAL_NAME, Wish};
 use crate::args::ArchiveArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::{Named, Opened, Target, nature, open_entry, open_target};
+use crate::open::{Named, Opened, Target, location, nature, open_entry, open_target};
 use crate::render::failure::{self, Sides};
 use crate::render::human::Human;
 use crate::render::json::Json;
@@ -31,12 +31,13 @@ pub fn run(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome {
 }
 
 async fn pack(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome {
-    let job = args.job.clone().unwrap_or_else(|| name_of(context, &args.source));
+    let job = args.job.clone().map_or_else(|| name_of(&args.source), Ok)?;
     let packed = Arc::new(Flow::default());
     let json = around.json.as_ref();
     // What is wrong with the command is told before anything is gone to.
     let wish = Wish { level: args.level, cleans: !args.keep.is_empty() };
-    let written = archive_name::written(&args.destination.to_string_lossy())?;
+    let destination = location(&args.destination)?;
+    let written = archive_name::written(&destination, args.destination.as_bytes())?;
     let checked = archive_name::checked(written.as_deref().unwrap_or(USUAL_NAME), &job, wish)?;
     around.arm(context);
     let sides = |to: &Opened, from: &str| Sides {
@@ -158,13 +159,47 @@ fn told(context: &Context, args: &ArchiveArgs, around: &Around, step: StepName, 
 }
 
 /// What `{job}` stands for where nobody says: the last part of the source.
-fn name_of(context: &Context, source: &OsStr) -> String {
-    let text = source.to_string_lossy();
-    let local = nature(context, source).is_ok_and(|nature| !nature.is_remote && !nature.is_inside);
-    let whole = std::fs::canonicalize(source).ok().filter(|_| local && !text.contains(':'));
-    let whole = whole.map_or(text.into_owned(), |path| path.to_string_lossy().into_owned());
-    let mut parts = whole.split(['/', ':', '!']).filter(|part| !matches!(*part, "" | "." | ".."));
-    // A user and a password may stand before the host.
-    let last = parts.next_back().and_then(|part| part.rsplit('@').next()).unwrap_or("archive");
-    last.chars().map(|c| if c.is_control() || c == '\u{fffd}' { '_' } else { c }).collect()
+fn name_of(source: &OsStr) -> Outcome<String> {
+    let name = last_part(&location(source)?).unwrap_or("archive".to_owned());
+    Ok(name.chars().map(|c| if c.is_control() || c == '\u{fffd}' { '_' } else { c }).collect())
+}
+
+/// The last part of a location; of a server's root, the server.
+fn last_part(location: &Location) -> Option<String> {
+    let last = |path: &str| {
+        let part = path.split(['/', ':', '!']).rfind(|part| !matches!(*part, "" | "." | ".."));
+        part.map(str::to_owned)
+    };
+    match location {
+        Location::Local(path) => {
+            let whole = std::fs::canonicalize(path);
+            last(&whole.as_ref().unwrap_or(path).to_string_lossy())
+        }
+        Location::Remote(remote) => last(&remote.path).or_else(|| Some(remote.host.clone())),
+        Location::Named { name, path } => last(path).or_else(|| Some(name.clone())),
+        Location::Inside { archive, inner } => last(inner).or_else(|| last_part(archive)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_are_called_after_the_last_part_of_their_source() {
+        for (source, name) in [
+            ("/nowhere/docs/", "docs"),
+            ("/nowhere/me@example.org", "me@example.org"),
+            ("smb://me:hu@sh@nas/share/db", "db"),
+            ("sftp://me:hush@host/", "host"),
+            ("https://host/data.zip?signature=hush", "data.zip"),
+            ("https://host/data.zip!/dump/db.sql", "db.sql"),
+            ("https://host/data.zip!/", "data.zip"),
+            ("nas:", "nas"),
+            ("nas:a/b", "b"),
+            ("/", "archive"),
+        ] {
+            assert_eq!(name_of(OsStr::new(source)).expect(source), name);
+        }
+    }
 }

@@ -201,7 +201,8 @@ impl Job {
             return Some(Misfit { key: "keep", what: "'keep' keeps nothing".into(), hint });
         }
         let wish = Wish { level: self.level, cleans: self.keep.is_some() };
-        let named = archive_name::written(&self.to.as_ref()?.text())
+        let to = self.to.as_ref()?;
+        let named = archive_name::written(&to.location, to.written.expose().as_bytes())
             .and_then(|name| archive_name::checked(name.as_deref().unwrap_or(USUAL_NAME), job, wish));
         let failure = named.err()?;
         let what = std::iter::once(failure.what).chain(failure.notes).collect::<Vec<_>>().join("; ");

@@ -5,8 +5,8 @@ use std::ops::Range;
 use sitta_store::Location;
 use sitta_tree::Filter;
 
-use super::job::{Job, Verb};
-use super::{Config, Misfit, Source};
+use super::job::Job;
+use super::{Config, Misfit, Source, collide};
 use crate::exit::{Failure, Outcome};
 use crate::hints;
 
@@ -34,7 +34,7 @@ impl Config {
             fits(source, "job", name, job.misfit(name))?;
             self.job_names_what_is_there(source, name, job)?;
         }
-        self.jobs_do_not_collide(source)
+        collide::verify(self, source)
     }
 
     fn job_names_what_is_there(&self, source: &Source<'_>, name: &str, job: &Job) -> Outcome<()> {
@@ -55,62 +55,6 @@ impl Config {
             })?;
         }
         Ok(())
-    }
-
-    /// Two jobs that write the same place undo each other's work: a mirror deletes what the other one brought.
-    fn jobs_do_not_collide(&self, source: &Source<'_>) -> Outcome<()> {
-        let written: Vec<_> =
-            self.job.iter().filter_map(|(name, job)| Some((name, job, self.target(job)?))).collect();
-        for (index, (name, job, to)) in written.iter().enumerate() {
-            let others = written.iter().enumerate().filter(|(other, _)| *other != index);
-            for (other_index, (other, other_job, other_to)) in others {
-                let same = to == other_to && other_index < index && self.is_same_work(job, other_job);
-                let inside = other_job.verb == Verb::Mirror
-                    && other_job.filter.is_empty()
-                    && to.strip_prefix(other_to.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
-                    && to != other_to;
-                if !same && !inside {
-                    continue;
-                }
-                let place = source.place(&source.key("job", name, "to"));
-                let first = source.place(&source.key("job", other, "to"));
-                let failure = Failure::usage(format!("{place}: [job.{name}] writes where [job.{other}] does"));
-                let failure = failure.note(format!("{first} is where the other one says so"));
-                return Err(match inside {
-                    true => failure.note(format!("[job.{other}] would delete what [job.{name}] brings")).hint(
-                        format!("choose another folder for one of them, or leave it out: filter = [\"/{}\"]", {
-                            let rest = to.strip_prefix(other_to.trim_end_matches('/')).unwrap_or_default();
-                            rest.trim_matches('/')
-                        }),
-                    ),
-                    false => failure.hint("give each a folder of its own, for example one inside of it"),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a job writes that has one place to itself; a dated archive makes a new file each time.
-    fn target(&self, job: &Job) -> Option<String> {
-        let to = job.to.as_ref()?;
-        let whole = match &to.location {
-            Location::Named { name, path } => self.store.get(name)?.url.location.join(path),
-            location => location.clone(),
-        };
-        let text = match &whole {
-            Location::Local(path) => path.to_string_lossy().into_owned(),
-            location => location.to_string(),
-        };
-        (job.verb != Verb::Backup && !text.contains('{')).then(|| text.trim_end_matches('/').to_owned())
-    }
-
-    /// Two syncs may share one side, and what is synced may be copied into; what is copied or mirrored has one source.
-    fn is_same_work(&self, a: &Job, b: &Job) -> bool {
-        match (a.verb, b.verb) {
-            (Verb::Sync, Verb::Sync) => a.from == b.from,
-            (Verb::Sync, _) | (_, Verb::Sync) => false,
-            _ => true,
-        }
     }
 
     fn known_store(&self, source: &Source<'_>, span: &Range<usize>, location: &Location) -> Outcome<()> {

@@ -227,8 +227,13 @@ async fn ask(context: &Context, place: &Place, access: Access) -> Outcome<Access
     Ok(access)
 }
 
+/// The location that a text names.
+pub fn location(text: &OsStr) -> Outcome<Location> {
+    Location::parse(text).map_err(|error| malformed(text, &error))
+}
+
 fn resolve(context: &Context, text: &OsStr) -> Outcome<Place> {
-    let location = Location::parse(text).map_err(|error| malformed(text, &error))?;
+    let location = location(text)?;
     let label = match &location {
         Location::Local(_) => context.shorten(&Printable(text.as_bytes()).to_string()),
         location => location.to_string(),

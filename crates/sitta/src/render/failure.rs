@@ -194,6 +194,7 @@ pub fn opening(label: &str, error: &sitta_store::Error) -> Failure {
 }
 
 fn hinted(failure: Failure, error: &sitta_store::Error) -> Failure {
+    let failure = Failure { kind: Some(error.kind), ..failure };
     match hints::store(error.kind, &error.location) {
         Some(hint) => failure.hint(hint),
         None => failure,

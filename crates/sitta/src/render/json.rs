@@ -1,15 +1,17 @@
 //! A run as JSON: one object a line. The fields are documented in docs/json.md and are only ever added to.
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Stdout, Write, stdout};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use sitta_ops::archive::StepState;
+use sitta_jobs::NamedStep;
+use sitta_ops::archive::{StepName, StepState};
 use sitta_ops::{Event, Held, Report, Sink, Step};
 use sitta_tree::{Outcome as Settled, Problem, RelPath, Side, Summary};
 
-use super::{steps, units};
+use super::units;
 use crate::exit::Failure;
 
 /// What is written is handed over at the latest after so long, as long as something happens.
@@ -21,8 +23,8 @@ pub struct Json {
     two_way: bool,
     /// What a report is called: of several runs, `report` is only the last line of all.
     report: &'static str,
-    /// How named steps ended.
-    steps: Arc<Mutex<Vec<Value>>>,
+    /// How named steps ended: what seemed to have gone well may fail later.
+    steps: Arc<Mutex<BTreeMap<StepName, NamedStep>>>,
     writer: Arc<Mutex<(BufWriter<Stdout>, Instant)>>,
 }
 
@@ -79,7 +81,7 @@ impl Json {
         let mut value = failure_value(verb, failure);
         let steps = self.steps.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !steps.is_empty() {
-            value["steps"] = steps.clone().into();
+            value["steps"] = json!(steps.values().collect::<Vec<_>>());
         }
         self.last(&value);
     }
@@ -132,12 +134,12 @@ impl Sink for Json {
                 object
             }
             Event::Step(told) => {
-                let mut object = steps::value(told);
+                let named = NamedStep::of(told);
+                let mut object = json!(named);
                 object["event"] = "step".into();
                 if told.state != StepState::Begun {
                     let mut all = self.steps.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    all.retain(|known: &Value| known["step"] != object["step"]);
-                    all.push(steps::value(told));
+                    all.insert(told.step, named);
                 }
                 object
             }
@@ -265,7 +267,7 @@ fn report_value(report: &Report, failure: Option<&Failure>, two_way: bool) -> Va
     });
     if let Some(archive) = &report.archive {
         object["archive"] = json!({"name": archive.name, "bytes": archive.size, "content": archive.content});
-        object["steps"] = report.steps.iter().map(steps::value).collect::<Vec<_>>().into();
+        object["steps"] = json!(report.steps.iter().map(NamedStep::of).collect::<Vec<_>>());
     }
     if let Some(failure) = failure {
         object["error"] = error_value(failure);

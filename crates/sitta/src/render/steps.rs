@@ -1,10 +1,9 @@
-//! The named steps of an archive run, for people and as JSON.
+//! The named steps of an archive run, for people.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use sitta_jobs::words;
 use sitta_ops::Report;
-use sitta_ops::archive::{Packed, StepState, StepTold, Told};
+use sitta_ops::archive::{Packed, StepState, StepTold};
 
 use super::style::Style;
 use super::units;
@@ -31,36 +30,6 @@ pub fn summary(report: &Report, archive: &Packed) -> String {
     };
     let took = units::duration(report.took);
     format!("{name}: {files}, {} packed into {}{gone} · {took}", units::size(*content), units::size(*size))
-}
-
-/// A step without its event name.
-pub fn value(told: &StepTold) -> Value {
-    let mut object = json!({
-        "step": told.step.name(), "state": told.state.name(), "seconds": told.took.as_secs_f64(),
-    });
-    match &told.state {
-        StepState::Begun => {}
-        StepState::Failed(why) | StepState::Skipped(why) => object["reason"] = why.as_str().into(),
-        StepState::Done(Told::Source { files, bytes }) => {
-            (object["files"], object["bytes"]) = ((*files).into(), (*bytes).into());
-        }
-        StepState::Done(Told::Newest { at, age }) => {
-            object["newest"] = at.and_then(units::utc_time).into();
-            object["age"] = age.map(|age| age.as_secs_f64()).into();
-        }
-        StepState::Done(Told::Packed { files, bytes, into }) => {
-            (object["files"], object["bytes"], object["packed"]) =
-                ((*files).into(), (*bytes).into(), (*into).into());
-        }
-        StepState::Done(Told::Stored { name, bytes, verified, replaced }) => {
-            (object["name"], object["bytes"]) = (name.as_str().into(), (*bytes).into());
-            (object["verified"], object["replaced"]) = ((*verified).into(), (*replaced).into());
-        }
-        StepState::Done(Told::Cleaned { deleted, kept }) => {
-            (object["deleted"], object["kept"]) = (deleted.clone().into(), (*kept).into());
-        }
-    }
-    object
 }
 
 /// The time now in UTC, and on the wall's clock.

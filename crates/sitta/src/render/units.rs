@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use sitta_jobs::words::{UNITS, size_parts};
-pub use sitta_jobs::words::{count, counted, duration, size};
+use sitta_jobs::words::{UNITS, size_parts, timestamp};
+pub use sitta_jobs::words::{count, counted, duration, size, utc_time};
 use sitta_tree::Time;
 
 /// `51.4/84.2 MiB`: both in the unit of the whole.
@@ -24,16 +24,6 @@ pub fn local_time(time: Time, zone: &TimeZone) -> String {
         Some(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
         None => "out of range".to_owned(),
     }
-}
-
-/// `2026-09-26T08:12:00Z`; none for a time that was not told, and for years that ISO 8601 has no room for.
-pub fn utc_time(time: Time) -> Option<String> {
-    timestamp(time).filter(|_| time != Time::default()).map(|at| at.to_string())
-}
-
-fn timestamp(time: Time) -> Option<Timestamp> {
-    let at = SignedDuration::new(time.secs, i32::try_from(time.nanos).ok()?);
-    Timestamp::from_duration(at).ok()
 }
 
 /// `10MiB`, `10M` and `10m` (1024 × 1024 each), `10MB` (a million), `1.5GiB`, `4096`.

@@ -65,6 +65,49 @@ fn what_is_missing_empty_or_stale() {
     run_tool("7z", &["t", world.dst.join("empty.zip").to_str().expect("UTF-8")]);
 }
 
+/// A dump that failed leaves an empty file: no archive is made of it, and those of better days stay.
+#[test]
+fn one_file_that_is_empty() {
+    let world = World::new();
+    put(&world.src, "dump.sql", "");
+    put(&world.src, "other", "content");
+    archive(&world, "src", "data.zip", &[]).expect_code(0);
+    put(&world.dst, "db-2026-01-01.tgz", "an old archive");
+    for source in ["src/dump.sql", "data.zip!/dump.sql"] {
+        let run = archive(&world, source, "dst/db-{date}.tgz", &["--keep", "last=1"]);
+        refused(&run, 4, &["dump.sql holds nothing to pack", "--force-empty", "CHECK"]);
+        assert_eq!(fs::read_dir(&world.dst).expect("a folder").count(), 1, "{source}: nothing came or went");
+    }
+    let report = archive(&world, "src/dump.sql", "dst/a.tgz", &["--json"]);
+    report.expect_code(4);
+    assert_eq!(report.report()["outcome"], "held");
+    for source in ["src/dump.sql", "data.zip!/dump.sql"] {
+        archive(&world, source, "dst/forced.tgz", &["--force-empty"]).expect_code(0);
+    }
+    fs::remove_file(world.src.join("other")).expect("removed");
+    archive(&world, "src", "dst/folder.tgz", &[]).expect_code(0);
+}
+
+/// That a member is damaged is seen when it is packed: EXTRACT, which had gone well, fails after CHECK. The report has the
+/// steps in their order all the same.
+#[test]
+fn steps_that_fail_late_stand_in_order() {
+    let world = World::new();
+    put(&world.src, "db.sql", Rng::seeded(3).bytes(300_000));
+    archive(&world, "src", "data.zip", &[]).expect_code(0);
+    let mut damaged = fs::read(world.path("data.zip")).expect("packed");
+    damaged[150_000] ^= 0xff;
+    fs::write(world.path("data.zip"), damaged).expect("written");
+    let run = archive(&world, "data.zip!/db.sql", "dst/a.tgz", &["--json"]);
+    run.expect_code(1);
+    let report = run.report();
+    let steps = report["steps"].as_array().expect("steps").clone();
+    let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["DOWNLOAD", "EXTRACT", "CHECK", "COMPRESS", "UPLOAD", "CLEAN"]);
+    assert_eq!((&steps[1]["state"], &steps[2]["state"]), (&"failed".into(), &"done".into()), "{report}");
+    assert_eq!((&steps[1]["reason"], steps[2]["age"].is_number()), (&steps[1]["text"], true), "{report}");
+}
+
 #[test]
 fn not_into_itself() {
     let world = World::new();

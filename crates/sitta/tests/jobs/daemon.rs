@@ -3,30 +3,20 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Child;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use sitta_testbed::free_port;
 
 use super::support::*;
 use super::told::{sql, sql_one};
-use super::{configure, history, world};
+use super::{configure, history, until, world};
 
 const DAILY: &str = "[job.docs]\nverb = 'mirror'\nfrom = 'SRC'\nto = 'DST'\nschedule = '@yearly'\n";
 
 fn daemon(world: &World, options: &[&str]) -> Child {
     let mut command = world.command();
     start(command.arg("daemon").args(options))
-}
-
-/// Waits until something is so.
-#[track_caller]
-fn until(what: &str, is: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !is() {
-        assert!(Instant::now() < end, "in vain: {what}");
-        sleep(Duration::from_millis(50));
-    }
 }
 
 /// The job was last seen long ago: what it missed since is due.

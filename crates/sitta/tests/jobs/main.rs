@@ -5,12 +5,16 @@ mod support;
 
 mod daemon;
 mod desktop;
+mod night;
 mod nightly;
 mod runs;
 mod told;
+mod troubles;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use support::World;
 
@@ -73,4 +77,14 @@ fn history(world: &World) -> Vec<serde_json::Value> {
     let mut events = run.events();
     events.retain(|event| event["event"] == "run");
     events
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn until(what: &str, is: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < end, "in vain: {what}");
+        sleep(Duration::from_millis(20));
+    }
 }

@@ -2,165 +2,9 @@
 //! fetched, checked, packed, uploaded, old archives cleaned. Each of the six steps fails in turn.
 
 use std::fs;
-use std::path::PathBuf;
 
-use sitta_testbed::exim::Exim;
-use sitta_testbed::nginx::Nginx;
-use sitta_testbed::samba::{self, Samba};
-
+use super::night::{Night, OLD, STEPS, Wish, skips};
 use super::support::*;
-use super::{configure, history};
-
-const STEPS: [&str; 6] = ["DOWNLOAD", "EXTRACT", "CHECK", "COMPRESS", "UPLOAD", "CLEAN"];
-
-/// Old archives of the job, the newest last; three are to stay.
-const OLD: [&str; 4] =
-    ["nightly-2026-01-01.tgz", "nightly-2026-01-02.tgz", "nightly-2026-01-03.tgz", "nightly-2026-01-04.tgz"];
-
-struct Night {
-    world: World,
-    web: Nginx,
-    share: Samba,
-    mail: Exim,
-    mails: usize,
-}
-
-impl Night {
-    fn begin(more: &str) -> Self {
-        let (world, web, share, mail) = (World::new(), Nginx::start(), Samba::start(), Exim::start());
-        put(&world.src, "dump/db.sql", Rng::seeded(3).bytes(300_000));
-        put(&world.src, "other/large", Rng::seeded(4).bytes(2 << 20));
-        let folder = share.folder().join("db");
-        fs::create_dir(&folder).expect("mkdir");
-        run_tool("chown", &[samba::USER, folder.to_str().expect("UTF-8")]);
-        for old in OLD {
-            put(&folder, old, "an old archive");
-        }
-        put(&folder, "nightly-notes.txt", "not of the job");
-        configure(
-            &world,
-            &format!(
-                "[store.nas]\nurl = 'smb://{}@127.0.0.1:{}/{}/db'\npassword = {{ env = 'NAS_PASSWORD' }}\n\
-                 [notify.ops]\nkind = 'mail'\nto = ['ops@example.org']\non = 'always'\n\
-                 smtp = 'smtps://ops%40example.org@localhost:{}'\npassword = {{ env = 'MAIL_PASSWORD' }}\n{more}\
-                 [job.nightly]\nverb = 'archive'\nfrom = 'http://{}/dump.zip!/dump/db.sql'\nto = 'nas:{{job}}-{{date}}.tgz'\n\
-                 max_age = '24h'\nkeep = {{ last = 3 }}\nnotify = ['ops']\n\
-                 [job.folder]\nverb = 'archive'\nfrom = 'SRC/large'\nto = 'nas:nightly-{{date}}.tgz'\nlimit_rate = '4MiB'\n\
-                 keep = {{ last = 1 }}\nnotify = ['ops']\n",
-                samba::USER,
-                share.port(),
-                samba::SHARE,
-                mail.tls_port(),
-                web.files(),
-            ),
-        );
-        let night = Self { world, web, share, mail, mails: 0 };
-        night.serve();
-        night
-    }
-
-    /// Packs the source anew and puts it on the web server.
-    fn serve(&self) {
-        self.world.sitta(&["archive", "src", "dump.zip", "-q"]).expect_code(0);
-        fs::copy(self.world.path("dump.zip"), self.zip()).expect("a copy");
-    }
-
-    fn zip(&self) -> PathBuf {
-        self.web.root().join("dump.zip")
-    }
-
-    fn archives(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.share.folder().join("db"))
-            .expect("a folder")
-            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-            .collect();
-        names.sort();
-        names
-    }
-
-    /// One run, and what happens during it; the mail that tells of it, and what the history has of it.
-    fn run(&mut self, job: &str, meanwhile: impl FnOnce(&Self)) -> (Run, String, serde_json::Value) {
-        let mut command = self.world.command();
-        command.args(["run", job]).env("NAS_PASSWORD", samba::PASSWORD).env("MAIL_PASSWORD", Exim::USER.1);
-        command.env("SSL_CERT_FILE", &self.mail.certificate().certificate);
-        let child = start(&mut command);
-        meanwhile(self);
-        let run = finish(child);
-        assert!(run.code() != 2, "{run:?}");
-        self.mails += 1;
-        let told = history(&self.world).swap_remove(0);
-        let id = told["run"].as_str().expect("an id");
-        let mails = self.mail.mails(self.mails);
-        let mail = mails.into_iter().find(|mail| mail.contains(&format!("Run     {id}\n"))).expect("a mail of it");
-        self.assert_no_secret(&run, &mail, &told);
-        (run, mail, told)
-    }
-
-    /// No password is in what anybody gets to read.
-    fn assert_no_secret(&self, run: &Run, mail: &str, told: &serde_json::Value) {
-        let log = fs::read_to_string(told["log"].as_str().expect("a log")).expect("it can be read");
-        let database = fs::read(self.world.path("state/sitta/jobs.db")).expect("a history");
-        let all = [
-            run.err(),
-            run.out(),
-            mail.to_owned(),
-            log,
-            told.to_string(),
-            String::from_utf8_lossy(&database).into(),
-        ];
-        for text in all {
-            for secret in [samba::PASSWORD, Exim::USER.1] {
-                assert!(!text.contains(secret), "{secret} is in {text}");
-            }
-        }
-    }
-
-    /// A run in which `step` fails because of `why`, with this exit code; no archive comes or goes, but for those of
-    /// `made`.
-    #[track_caller]
-    fn fails(&mut self, step: &str, why: &str, code: i32) {
-        self.job_fails("nightly", step, why, code, |_| ());
-    }
-
-    #[track_caller]
-    fn job_fails(&mut self, job: &str, step: &str, why: &str, code: i32, meanwhile: impl FnOnce(&Self)) {
-        let before = self.archives();
-        let (run, mail, told) = self.run(job, meanwhile);
-        run.expect_code(code);
-        assert_eq!(told["exit"], code, "{told}");
-        let steps: Vec<_> = told["named_steps"].as_array().expect("steps").iter().collect();
-        assert_eq!(steps.iter().map(|named| &named["step"]).collect::<Vec<_>>(), STEPS, "each once, in order");
-        for named in steps {
-            let at = STEPS.iter().position(|known| named["step"] == *known).expect("a known step");
-            let failed = STEPS.iter().position(|known| *known == step).expect("a known step");
-            let expected: &[&str] = match at.cmp(&failed) {
-                std::cmp::Ordering::Less => &["done", "skipped"],
-                std::cmp::Ordering::Equal => &["failed"],
-                // That bytes are damaged is seen only when they are packed.
-                std::cmp::Ordering::Greater if named["step"] == "CHECK" => &["done", "skipped"],
-                std::cmp::Ordering::Greater => &["skipped"],
-            };
-            assert!(expected.contains(&named["state"].as_str().expect("a state")), "{step}: {told}");
-        }
-        let log = fs::read_to_string(told["log"].as_str().expect("a log")).expect("it can be read");
-        for text in [&mail, &log] {
-            let line = text.lines().find(|line| line.contains(step) && line.contains("failed: "));
-            let line = line.unwrap_or_else(|| panic!("{step} is not told in {text}"));
-            assert!(line.contains(why), "{why:?} is not in {line:?}");
-        }
-        let after = self.archives();
-        if step != "CLEAN" {
-            assert_eq!(after, before, "{step} failed, and yet archives came or went");
-        }
-    }
-}
-
-fn skips(test: &str) -> bool {
-    if !is_root() {
-        skipped(test, "Exim delivers and Samba serves as users of their own, which needs root");
-    }
-    !is_root()
-}
 
 #[test]
 fn the_nightly_archive_arrives_and_is_told() {
@@ -168,7 +12,8 @@ fn the_nightly_archive_arrives_and_is_told() {
         return;
     }
     for attach in [true, false] {
-        let mut night = Night::begin(if attach { "attach_log = true\n" } else { "" });
+        let mut night =
+            Night::with(Wish { mail: if attach { "attach_log = true\n" } else { "" }, ..Wish::default() });
         let (run, mail, told) = night.run("nightly", |_| ());
         run.expect_code(0);
         let names: Vec<_> = told["named_steps"].as_array().expect("steps").iter().map(|s| &s["step"]).collect();
@@ -199,7 +44,7 @@ fn each_step_fails_in_turn() {
     if skips("each_step_fails_in_turn") {
         return;
     }
-    let mut night = Night::begin("");
+    let mut night = Night::begin();
     let zip = fs::read(night.zip()).expect("served");
 
     fs::remove_file(night.zip()).expect("removed");

@@ -36,6 +36,34 @@ fn a_job_does_what_its_verb_does_and_is_remembered() {
     assert!(runs.iter().any(|run| run["job"].is_null() && run["verb"] == "mirror"));
 }
 
+/// Of several jobs each reports its own named steps, and the history tells them as the report does.
+#[test]
+fn of_several_archives_each_tells_its_own_steps() {
+    let job = |name: &str, from: &str| {
+        format!("[job.{name}]\nverb = 'archive'\nfrom = '{from}'\nto = 'DST/{{job}}-{{date}}.tgz'\n")
+    };
+    let metrics = "[daemon]\nmetrics_file = 'ROOT/sitta.prom'\n";
+    let world = world(&(job("a", "ROOT/nowhere") + &job("b", "SRC") + &job("c", "ROOT/nowhere") + metrics));
+    put(&world.src, "a.txt", "alpha");
+    let run = world.sitta(&["run", "a", "b", "c", "--json"]);
+    run.expect_code(4);
+    let reports: Vec<_> = run.events().into_iter().filter(|event| event["event"] == "job_report").collect();
+    let states = |steps: &serde_json::Value| -> String {
+        let steps = steps.as_array().expect("steps").iter();
+        steps.map(|step| step["state"].as_str().and_then(|state| state.chars().next()).unwrap_or('?')).collect()
+    };
+    let expected = ["ssfsss", "ssddds", "ssfsss"];
+    assert_eq!(reports.iter().map(|report| states(&report["steps"])).collect::<Vec<_>>(), expected, "{reports:?}");
+    for (run, report) in history(&world).iter().rev().zip(&reports) {
+        assert_eq!(run["named_steps"], report["steps"], "one form for all");
+    }
+    let text = fs::read_to_string(world.path("sitta.prom")).expect("metrics");
+    for (job, step, outcome) in [("a", "CHECK", "failed"), ("a", "UPLOAD", "skipped"), ("b", "UPLOAD", "done")] {
+        let labels = format!("{{job=\"{job}\",step=\"{step}\",outcome=\"{outcome}\"}}");
+        assert!(text.contains(&format!("sitta_job_last_run_step_outcome{labels} 1\n")), "{labels} in {text}");
+    }
+}
+
 #[test]
 fn a_dry_run_changes_and_remembers_nothing() {
     let world = world(DOCS);

@@ -4,6 +4,7 @@ use std::process::Command;
 use sitta_testbed::collector::Collector;
 use sitta_testbed::exim::Exim;
 use sitta_testbed::free_port;
+use sitta_testbed::proxy::Proxy;
 
 use super::support::*;
 use super::world;
@@ -106,6 +107,33 @@ fn each_trouble_with_mail_has_its_own_words_and_is_tried_again() {
         done.err().contains("did not take the mail") && done.err().contains("that one is not here"),
         "{done:?}"
     );
+}
+
+#[test]
+fn mails_wait_for_a_server_that_is_down() {
+    if !is_root() {
+        return skipped(
+            "mails_wait_for_a_server_that_is_down",
+            "Exim delivers as a user of its own, which needs root",
+        );
+    }
+    let exim = Exim::start();
+    let ca = exim.certificate().certificate.clone();
+    let way = Proxy::to(exim.tls_port());
+    let world = world(&mail(&format!("smtps://ops%40example.org@localhost:{}", way.port()), ""));
+    way.refuse();
+    let done = run(&world, Exim::USER.1, Some(&ca));
+    done.expect_code(4);
+    assert!(done.err().contains("could not be reached") && exim.mails(0).is_empty(), "{done:?}");
+    way.pass();
+    // The wait is over.
+    sql(&world, "UPDATE outbox SET next = 0");
+    run(&world, Exim::USER.1, Some(&ca)).expect_code(4);
+    let mails = exim.mails(2);
+    for run in super::history(&world) {
+        let id = format!("Run     {}\n", run["run"].as_str().expect("an id"));
+        assert_eq!(mails.iter().filter(|mail| mail.contains(&id)).count(), 1, "{id} in {mails:?}");
+    }
 }
 
 #[test]

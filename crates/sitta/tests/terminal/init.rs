@@ -3,6 +3,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use sitta_testbed::nginx::Nginx;
 use sitta_testbed::{s3, samba};
 
 use super::support::*;
@@ -22,6 +23,15 @@ fn read(path: &Path) -> String {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+/// The wizard in a terminal, with the first questions answered: the source is mirrored to such a server.
+fn mirror_to(world: &World, server: &str) -> Terminal {
+    let mut terminal = Terminal::start(world, &["init"], 40, 120);
+    terminal.answer("Which folder:", "src");
+    terminal.answer("Which one [mirror]:", "");
+    terminal.answer("Which one [folder]:", server);
+    terminal
 }
 
 /// Answers by lines, without a terminal.
@@ -46,10 +56,7 @@ fn a_share_is_asked_for_tried_written_and_mirrored_to() {
     put(&world.src, "a.txt", "alpha");
     let before = "# my own words\n[job.other]   # stays\nverb = 'copy'\nfrom = '/a'\nto = '/b'\n\n# the end\n";
     write_config(&world, before);
-    let mut terminal = Terminal::start(&world, &["init"], 40, 120);
-    terminal.answer("Which folder:", "src");
-    terminal.answer("Which one [mirror]:", "");
-    terminal.answer("Which one [folder]:", "smb");
+    let mut terminal = mirror_to(&world, "smb");
     terminal.answer("host/share/folder:", &format!("127.0.0.1:{}", samba.port()));
     terminal.asked("needs a share");
     terminal.answer("host/share/folder:", &format!(r"\\127.0.0.1:{}\{}", samba.port(), samba::SHARE));
@@ -104,10 +111,7 @@ fn ctrl_c_leaves_everything_as_it_was() {
     let world = World::new();
     let before = "# mine\n";
     write_config(&world, before);
-    let mut terminal = Terminal::start(&world, &["init"], 40, 100);
-    terminal.answer("Which folder:", "src");
-    terminal.answer("Which one [mirror]:", "");
-    terminal.answer("Which one [folder]:", "smb");
+    let mut terminal = mirror_to(&world, "smb");
     terminal.answer("host/share/folder:", "127.0.0.1:1/x");
     terminal.answer("The user", "me");
     terminal.answer("called here", "");
@@ -164,6 +168,38 @@ fn a_bucket_gets_a_config_of_its_own_that_only_the_user_can_read() {
     command.args(["cat", "bucket:docs/a.txt"]).envs(variables);
     let run = finish(start(&mut command));
     assert_eq!(run.out(), "alpha", "{run:?}");
+}
+
+#[test]
+fn a_server_is_trusted_by_a_file_of_certificates_and_the_desktop_is_told() {
+    let server = Nginx::start();
+    let world = World::new();
+    put(&world.src, "a.txt", "alpha");
+    let certificate = server.certificate().certificate.to_str().expect("UTF-8").to_owned();
+    let mut terminal = mirror_to(&world, "webdav");
+    terminal.answer("https://host/folder:", &server.tls().replace("/files", "/dav"));
+    terminal.answer("without a login):", "");
+    terminal.answer("called here [cloud]:", "");
+    terminal.asked("is not trusted");
+    terminal.answer("What now [again]:", "ca");
+    terminal.answer("in PEM form:", "src/a.txt");
+    terminal.asked("holds no certificate");
+    terminal.answer("in PEM form:", &certificate);
+    terminal.asked("cloud: can be reached: 0 entries");
+    terminal.answer("Which folder of cloud", ".");
+    terminal.answer("Which one [daily]:", "hand");
+    terminal.answer("Which one [nobody]:", "desktop");
+    terminal.answer("called here [desktop]:", "me");
+    terminal.answer("Which one [problems]:", "always");
+    terminal.answer("the job be called [src]:", "");
+    terminal.answer("Write it [yes]:", "");
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    let written = read(&config(&world));
+    for part in [&format!("ca = \"{certificate}\"\n"), "[notify.me]\nkind = \"desktop\"\non = \"always\"\n"] {
+        assert!(written.contains(part), "{part} in {written}");
+    }
+    world.sitta(&["run", "src"]).expect_code(0);
+    assert_eq!(read(&server.root().join("a.txt")), "alpha");
 }
 
 #[test]

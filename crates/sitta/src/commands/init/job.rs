@@ -90,11 +90,12 @@ fn time(answer: &str) -> Checked<(u8, u8)> {
 
 /// Asks who is told: somebody whom the config knows, somebody new, or nobody.
 pub fn whom(asker: &Asker<'_>, config: &Config) -> Outcome<Option<(String, Option<Section>)>> {
-    const NEW: [(&str, &str); 4] = [
+    const NEW: [(&str, &str); 5] = [
         ("nobody", "what happened stands in `sitta history`"),
         ("mail", "by mail"),
         ("webhook", "by a POST of JSON"),
         ("ping", "a monitor such as healthchecks.io, which raises an alarm when it hears nothing"),
+        ("desktop", "by a notification on this desktop, where the job runs as its user"),
     ];
     let mut all = choices(&NEW);
     all.extend(config.notify.iter().map(|(name, notify)| {
@@ -114,11 +115,13 @@ pub fn whom(asker: &Asker<'_>, config: &Config) -> Outcome<Option<(String, Optio
     })?;
     let mut notify = Section::new("notify", &name);
     notify.key("kind", kind);
-    if kind == "mail" {
-        mail(asker, &mut notify, &name)?;
-    } else {
-        let url = asker.ask("Its URL", "", |answer| check_url(answer).map(|()| answer.to_owned()))?;
-        notify.key("url", url);
+    match kind {
+        "mail" => mail(asker, &mut notify, &name)?,
+        "desktop" => {}
+        _ => {
+            let url = asker.ask("Its URL", "", |answer| check_url(answer).map(|()| answer.to_owned()))?;
+            notify.key("url", url);
+        }
     }
     if kind != "ping" {
         asker.say("After which runs?");

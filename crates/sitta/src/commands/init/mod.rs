@@ -82,6 +82,17 @@ struct Made {
     runs_by_itself: bool,
 }
 
+/// What comes of it that a place was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// It is the one.
+    Keep,
+    /// It is asked for once more.
+    Again,
+    /// It is the one, if its certificate is trusted.
+    Trust,
+}
+
 struct Wizard<'w> {
     asker: &'w Asker<'w>,
     /// The config as it is.
@@ -151,7 +162,7 @@ impl Wizard<'_> {
     fn source(&self) -> Outcome<Place> {
         loop {
             let source = place::source(self.asker, self.config)?;
-            if source.local.is_some() || self.try_it(self.asker.context, &source.text)? {
+            if source.local.is_some() || self.try_it(self.asker.context, &source.text, false)? != Tried::Again {
                 return Ok(source);
             }
         }
@@ -167,7 +178,7 @@ impl Wizard<'_> {
                     return Ok(Target { store: None, new: None, folder, asks: false });
                 }
                 Kind::Known(name) => {
-                    if self.try_it(asker.context, &format!("{name}:"))? {
+                    if self.try_it(asker.context, &format!("{name}:"), false)? != Tried::Again {
                         return Ok(Target { store: Some(name), new: None, folder: None, asks: false });
                     }
                     continue;
@@ -177,25 +188,43 @@ impl Wizard<'_> {
             let mut before = Before::default();
             loop {
                 let (store, asks) = place::server(asker, config, kind, &mut before)?;
-                let text = add(self.text, std::slice::from_ref(&store), Form::Trial)?;
-                let trial = match asker.context.with_text(&text) {
-                    Ok(trial) => trial,
-                    // Two answers that do not go together.
-                    Err(failure) => {
-                        asker.context.console.failure(&failure);
-                        continue;
-                    }
-                };
-                let name = store.name.clone();
-                if self.try_it(&trial, &format!("{name}:"))? {
-                    return Ok(Target { store: Some(name), new: Some(store), folder: None, asks });
+                if let Some(store) = self.try_new(store)? {
+                    return Ok(Target { store: Some(store.name.clone()), new: Some(store), folder: None, asks });
                 }
             }
         }
     }
 
-    /// Goes to a place and looks; whether to go on with it. Nothing is written there.
-    fn try_it(&self, context: &Context, place: &str) -> Outcome<bool> {
+    /// Tries a store that the config does not have yet; none if it is to be asked for once more. One that shows a
+    /// certificate that nobody here knows may be trusted by a file of certificates.
+    fn try_new(&self, mut store: Section) -> Outcome<Option<Section>> {
+        let asker = self.asker;
+        loop {
+            let text = add(self.text, std::slice::from_ref(&store), Form::Trial)?;
+            let trial = match asker.context.with_text(&text) {
+                Ok(trial) => trial,
+                // Two answers that do not go together.
+                Err(failure) => {
+                    asker.context.console.failure(&failure);
+                    return Ok(None);
+                }
+            };
+            // Keys of SSH are trusted elsewhere.
+            let trusts = !store.keys.iter().any(|(key, url)| *key == "url" && is_ssh(url));
+            match self.try_it(&trial, &format!("{}:", store.name), trusts)? {
+                Tried::Keep => return Ok(Some(store)),
+                Tried::Again => return Ok(None),
+                Tried::Trust => {
+                    let file = place::certificates(asker)?;
+                    store.keys.retain(|(key, _)| *key != "ca");
+                    store.key("ca", file);
+                }
+            }
+        }
+    }
+
+    /// Goes to a place and looks; what to do about it. Nothing is written there. `trusts`: it can be told what to trust.
+    fn try_it(&self, context: &Context, place: &str, trusts: bool) -> Outcome<Tried> {
         let asker = self.asker;
         let started = Instant::now();
         match block_on(look(context, place)) {
@@ -209,16 +238,25 @@ impl Wizard<'_> {
                     "{}{place} can be reached: {holds} ({took})",
                     context.console.style.head("Tried")
                 ));
-                Ok(true)
+                Ok(Tried::Keep)
             }
             Err(failure) => {
+                let untrusted = failure.kind == Some(ErrorKind::Untrusted);
                 context.console.failure(&failure);
-                let choice = |word: &str, what: &str| -> Choice { (word.to_owned(), what.to_owned()) };
-                let choices = [
-                    choice("again", "answer once more"),
-                    choice("keep", "go on with it as it is; `sitta config check --connect` tries it later"),
+                let mut choices = vec![
+                    (Tried::Again, "again", "answer once more"),
+                    (Tried::Keep, "keep", "go on with it as it is; `sitta config check --connect` tries it later"),
                 ];
-                Ok(asker.choose("What now", &choices, 0)? == 1)
+                if trusts && untrusted {
+                    choices.push((
+                        Tried::Trust,
+                        "ca",
+                        "name a file with the certificate that it is to be trusted by",
+                    ));
+                }
+                let shown: Vec<Choice> =
+                    choices.iter().map(|(_, word, what)| ((*word).to_owned(), (*what).to_owned())).collect();
+                Ok(choices[asker.choose("What now", &shown, 0)?].0)
             }
         }
     }
@@ -276,6 +314,10 @@ async fn look(context: &Context, place: &str) -> Outcome<Option<u64>> {
         Err(error) if error.kind == ErrorKind::NotFound && makes_folders(&error.location) => Ok(None),
         Err(error) => Err(failure::looking(&opened.label, &error)),
     }
+}
+
+fn is_ssh(url: &toml_edit::Value) -> bool {
+    url.as_str().and_then(scheme) == Some(Scheme::Sftp)
 }
 
 fn makes_folders(location: &str) -> bool {

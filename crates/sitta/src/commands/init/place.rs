@@ -205,6 +205,16 @@ pub fn server(asker: &Asker<'_>, config: &Config, server: Server, before: &mut B
     Ok((store, asked_each_time))
 }
 
+/// Asks for the file of certificates that a server is trusted by.
+pub fn certificates(asker: &Asker<'_>) -> Outcome<String> {
+    asker.ask("Which file, in PEM form", "", |answer| {
+        let place = understood(asker, &Config::default(), answer)?;
+        let path = place.local.ok_or("name a file of this machine")?;
+        crate::open::certificates(&path, "this answer").map_err(|failure| failure.what)?;
+        Ok(place.text)
+    })
+}
+
 /// A server's URL, from what somebody wrote or copied from elsewhere.
 fn address(server: Server, answer: &str) -> Checked<(String, Remote)> {
     let answer = some(answer)?;
