@@ -40,6 +40,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["bsdtar"], "libarchive-tools"),
     debian(&["cc"], "gcc"),
     debian(&["chown"], "coreutils"),
+    debian(&["curl"], "curl"),
     debian(&["dbus-run-session"], "dbus-daemon"),
     debian(&["exim4"], "exim4-daemon-light"),
     debian(&["gnome-keyring-daemon"], "gnome-keyring"),
@@ -61,6 +62,8 @@ pub const TESTS: &[Tool] = &[
     debian(&["useradd"], "passwd"),
     debian(&["zip"], "zip"),
     debian(&["zstd"], "zstd"),
+    // A client of HTTP/3, as a module of the environment's own Python.
+    Tool { names: &["python"], origin: Origin::Python("aioquic", "1.7.2", "aioquic") },
     Tool { names: &["moto_server"], origin: Origin::Python("moto[s3,server]", "5.2.5", "moto") },
     RCLONE,
 ];

@@ -1,0 +1,175 @@
+//! `sitta serve`, and the program's verbs against it.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::*;
+
+/// A server that shares the world's destination as `docs`.
+struct Server {
+    child: Child,
+    address: String,
+    fingerprint: String,
+}
+
+impl Server {
+    fn start(world: &World, at: &str) -> Self {
+        let mut command = world.command();
+        let share = format!("docs={}", world.dst.display());
+        command.args(["serve", "--json", "--listen", at, "--share", &share]);
+        command.env("XDG_STATE_HOME", world.path("server-state"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+        let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!((told["event"].as_str(), told["shares"][0]["name"].as_str()), (Some("serving"), Some("docs")));
+        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        Self { child, address: text(&told["addresses"][0]), fingerprint: text(&told["fingerprint"]) }
+    }
+
+    fn url(&self) -> String {
+        format!("sitta://{}/docs", self.address)
+    }
+
+    fn end(&mut self, how: Signal) -> Option<i32> {
+        signal(self.child.id(), how);
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end(Signal::KILL);
+    }
+}
+
+fn some_files(world: &World) {
+    for n in 0..300 {
+        put(&world.src, &format!("d{}/f{n}", n % 7), format!("content {n}").as_bytes());
+    }
+    put(&world.src, "large", &vec![7; 3_000_000]);
+    put(&world.src, "empty", b"");
+}
+
+fn put(dir: &std::path::Path, name: &str, bytes: &[u8]) {
+    let file = dir.join(name);
+    fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    fs::write(file, bytes).expect("written");
+}
+
+#[test]
+fn a_mirror_to_a_server_is_exact_and_the_next_one_has_nothing_to_do() {
+    let world = World::new();
+    let mut server = Server::start(&world, "127.0.0.1:0");
+    some_files(&world);
+    let source = world.src.to_str().expect("UTF-8");
+    let mirror = |options: &[&str]| {
+        let run = world.sitta(&[&["mirror", source, &server.url(), "--json"], options].concat());
+        run.expect_code(0);
+        run
+    };
+    mirror(&[]).expect_counts([302, 0, 0, 0]);
+    assert_same(&world.src, &world.dst);
+    assert_no_temporaries(&world.dst);
+    mirror(&[]).expect_counts([0, 0, 0, 0]);
+    fs::rename(world.src.join("d1"), world.src.join("e1")).expect("renamed");
+    put(&world.src, "d2/f2", b"another content");
+    fs::remove_file(world.src.join("d3/f3")).expect("removed");
+    let report = mirror(&[]).report();
+    assert_eq!((report["updated"].as_u64(), report["deleted"].as_u64()), (Some(1), Some(1)), "{report}");
+    assert_same(&world.src, &world.dst);
+    // And back.
+    let back = world.path("back");
+    world.sitta(&["copy", &server.url(), back.to_str().expect("UTF-8")]).expect_code(0);
+    assert_same(&world.src, &back);
+    let known = fs::read_to_string(world.state.join("sitta/known_servers")).expect("it is known now");
+    assert_eq!(known.trim(), format!("{} {}", server.address, server.fingerprint));
+    assert_eq!(server.end(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_server_that_dies_half_way_costs_time_only() {
+    let world = World::new();
+    let mut server = Server::start(&world, "127.0.0.1:0");
+    for n in 0..60 {
+        put(&world.src, &format!("f{n}"), &vec![n as u8; 2_000_000]);
+    }
+    let source = world.src.to_str().expect("UTF-8").to_owned();
+    let mut command = world.command();
+    command.args(["mirror", &source, &server.url(), "--json"]);
+    let child = start(&mut command);
+    while fs::read_dir(&world.dst).expect("listed").count() < 5 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (address, url) = (server.address.clone(), server.url());
+    server.end(Signal::KILL);
+    let run = finish(child);
+    assert!(matches!(run.code(), 1 | 3), "{run:?}");
+    let server = Server::start(&world, &address);
+    assert_eq!(server.url(), url);
+    world.sitta(&["mirror", &source, &url]).expect_code(0);
+    assert_same(&world.src, &world.dst);
+    assert_no_temporaries(&world.dst);
+}
+
+#[test]
+fn accounts_keep_others_out_and_nothing_tells_a_password() {
+    let world = World::new();
+    put(&world.dst, "f", b"content");
+    put(&world.src, "g", b"content");
+    fs::write(world.path("password"), "hunter2-secret\n").expect("written");
+    let mut add = world.command();
+    add.args(["user", "add", "ann", "--password-file", "password", "--read-only"]);
+    add.env("XDG_STATE_HOME", world.path("server-state"));
+    let added = finish(start(&mut add));
+    added.expect_code(0);
+    let server = Server::start(&world, "127.0.0.1:0");
+    let with = |user: &str| format!("sitta://{user}{}/docs", server.address);
+    let runs = [
+        (world.sitta(&["ls", &with("")]), 1),
+        (world.sitta(&["ls", &with("ann:wrong-secret@")]), 1),
+        (world.sitta(&["ls", &with("ann:hunter2-secret@")]), 0),
+        (world.sitta(&["copy", world.src.to_str().expect("UTF-8"), &with("ann:hunter2-secret@")]), 1),
+    ];
+    assert!(runs[0].0.err().contains("the server asks who you are"), "{:?}", runs[0].0);
+    assert!(runs[1].0.err().contains("does not accept this user and password"), "{:?}", runs[1].0);
+    assert_eq!(runs[2].0.out().trim(), "f");
+    for (run, code) in &runs {
+        run.expect_code(*code);
+        assert!(!format!("{}{}", run.out(), run.err()).contains("-secret"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_watched_sync_with_a_server_reacts_at_once_in_both_directions() {
+    let world = World::new();
+    let server = Server::start(&world, "127.0.0.1:0");
+    let mut command = world.command();
+    command.args(["sync", world.src.to_str().expect("UTF-8"), &server.url(), "--watch"]);
+    let child = start(&mut command);
+    let appears = |file: &std::path::Path, within: Duration| {
+        let end = Instant::now() + within;
+        while !file.exists() {
+            assert!(Instant::now() < end, "{} did not come", file.display());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    // Once something has come over, both sides are watched.
+    put(&world.src, "first", b"x");
+    appears(&world.dst.join("first"), Duration::from_secs(30));
+    std::thread::sleep(Duration::from_millis(500));
+    for n in 0..5 {
+        put(&world.src, &format!("here{n}"), b"x");
+        appears(&world.dst.join(format!("here{n}")), Duration::from_secs(5));
+        put(&world.dst, &format!("there{n}"), b"x");
+        appears(&world.src.join(format!("there{n}")), Duration::from_secs(5));
+    }
+    signal(child.id(), Signal::INT);
+    finish(child);
+    assert_same(&world.src, &world.dst);
+}
