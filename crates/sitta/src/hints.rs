@@ -60,6 +60,9 @@ pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
                 "give a password or a key in the config: password = { env = \"NAME\" }, identity = \"~/.ssh/KEY\"; or \
                  add the key to the agent with `ssh-add`"
             }
+            Some(Scheme::Sitta) if !has_user => {
+                "name the user, as in sitta://USER@host/share, and give a password or a token in the config"
+            }
             Some(_) if !has_user => "name the user, as in smb://USER@host/share, and give a password in the config",
             _ => "check the user and the password in the config; `sitta config check` says where it comes from",
         },

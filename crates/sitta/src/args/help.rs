@@ -117,7 +117,8 @@ pub fn overview() -> String {
     }
     text.push_str(
         "\nA place is a path, s3://bucket/prefix, smb://host/share/path, sftp://host/path, webdav[s]://host/path,\n\
-         sitta://host/share/path, http[s]://host/path, NAME:path in a store that the config names, or ARCHIVE!/path inside a zip or tar.\n\
+         sitta://host/share/path, http[s]://host/path, NAME:path in a store that the config names, or ARCHIVE!/path\n\
+         inside a zip or tar.\n\
          The contents of the first folder go into the second; a trailing slash changes nothing.\n\
          `sitta COMMAND --help` shows an example, the options and the exit codes.\n",
     );

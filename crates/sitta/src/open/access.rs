@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sitta_store::sitta::trust::KnownServer;
-use sitta_store::{Access, Location, Password, Remote, Scheme, SshAccess};
+use sitta_store::{Access, Location, Password, Remote, Scheme, SshAccess, sitta};
 
 use super::aws;
 use crate::config::{self, Store, reveal};
@@ -33,7 +33,7 @@ pub async fn gather(context: &Context, location: &Location, named: Option<(&str,
         configured(context, &mut access, name, store).await?;
     }
     match remote.scheme {
-        Scheme::Sitta => access.web.known = Some(known_servers(context)?),
+        Scheme::Sitta => access.web.known = Some(known_server(context, remote)?),
         Scheme::S3 => aws::complete(&mut access.s3, context.home.as_deref(), variable),
         Scheme::Sftp => {
             ssh(context, &mut access.ssh);
@@ -83,9 +83,9 @@ async fn configured(context: &Context, access: &mut Access, name: &str, store: &
     Ok(())
 }
 
-/// Where the certificates of other sittas are known from.
-fn known_servers(context: &Context) -> Outcome<KnownServer> {
-    Ok(KnownServer { file: context.state_dir()?.join("known_servers"), server: String::new() })
+/// Where another sitta's certificate is known from.
+fn known_server(context: &Context, remote: &Remote) -> Outcome<KnownServer> {
+    Ok(KnownServer { file: context.state_dir()?.join("known_servers"), server: sitta::server_name(remote) })
 }
 
 /// OpenSSH's own files where the config names none, and its agent.

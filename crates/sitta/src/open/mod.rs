@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sitta_ops::archive::Format;
+use sitta_store::sitta::trust::KnownServer;
 use sitta_store::{Access, Error, ErrorKind, Location, LocationError, Scheme, Store};
 use sitta_tree::{Entry, Kind, Printable, RelPath};
 
@@ -185,8 +186,14 @@ async fn open_place(context: &Context, place: Place) -> Outcome<Opened> {
             access = ask(context, &place, access).await?;
             asked = 1;
         }
+        let met = access.web.known.as_ref().and_then(KnownServer::fingerprint);
         let error = match sitta_store::open(&place.location, &access).await {
-            Ok(store) => return opened(store),
+            Ok(store) => {
+                if let (None, Some(known)) = (met, &access.web.known) {
+                    introduce(context, known);
+                }
+                return opened(store);
+            }
             Err(error) => error,
         };
         let may_ask = asked > 0 || access::asks_then(&place.location, &access);
@@ -198,6 +205,15 @@ async fn open_place(context: &Context, place: Place) -> Outcome<Opened> {
         }
         access = ask(context, &place, access).await?;
         asked += 1;
+    }
+}
+
+/// A server that was met for the first time, and that nobody vouches for, is told of: it is taken for the right one from
+/// now on.
+fn introduce(context: &Context, server: &KnownServer) {
+    if let Some(fingerprint) = server.fingerprint().filter(|_| !context.quiet && !context.json) {
+        let head = context.console.style.head("New");
+        context.console.line(format!("{head}{} shows {fingerprint}; it is known by that from now on", server.server));
     }
 }
 

@@ -22,7 +22,7 @@ fn wrong_usage_exits_2_with_a_hint() {
         "ls --since yesterday",
         "ls ftp://host/folder",
         "ls smbb://host/share",
-        "ls sitta://host/share",
+        "ls sitta://127.0.0.1:1/share",
         "cat src/a.txt --json",
         "config check --config nowhere.toml",
     ] {

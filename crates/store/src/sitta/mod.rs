@@ -23,6 +23,11 @@ use crate::{Access, Error, ErrorKind, Remote, Result, Store};
 /// The port that servers listen on unless told otherwise.
 pub const PORT: u16 = 7474;
 
+/// What a server goes by among those that are known: `host:port`.
+pub fn server_name(remote: &Remote) -> String {
+    format!("{}:{}", remote.host, remote.port.unwrap_or(PORT))
+}
+
 /// Connects, and asks what the share can do.
 pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
     let location: Arc<str> = remote.to_string().into();
@@ -33,7 +38,7 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
     let remote = Remote { port: Some(remote.port.unwrap_or(PORT)), ..remote.clone() };
     let mut access = access.clone();
     if let Some(known) = &mut access.web.known {
-        known.server = format!("{}:{}", remote.host, remote.port.unwrap_or(PORT));
+        known.server = server_name(&remote);
     }
     let path = format!("api/v1/shares/{}", encoded(share.as_bytes()));
     let mut site = Site::at(&remote, &access, Follow::SameServer, &path)?;
