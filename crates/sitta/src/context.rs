@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
-use sitta_store::Access;
+use sitta_store::{Access, Location};
 use tokio::sync::Mutex;
 
 use crate::args::{ColorChoice, GlobalArgs};
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Console, Out};
 use crate::render::style::Style;
@@ -132,6 +133,23 @@ impl Context {
         match (file.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => self.config_file.parent().unwrap_or(Path::new("")).join(file),
+        }
+    }
+
+    /// A place that the config names, with its password, if one stands there. A folder of this machine starts from the
+    /// config's, for nobody knows from where a daemon was started; `~/` is the user's own.
+    pub fn place_of_config(&self, place: &Place) -> OsString {
+        fn is_local(location: &Location) -> bool {
+            match location {
+                Location::Local(_) => true,
+                Location::Inside { archive, .. } => is_local(archive),
+                Location::Remote(_) | Location::Named { .. } => false,
+            }
+        }
+        let text = place.written.expose();
+        match is_local(&place.location) && !text.starts_with("file:") {
+            true => self.file_of_config(text).into(),
+            false => text.into(),
         }
     }
 

@@ -146,6 +146,38 @@ fn accounts_keep_others_out_and_nothing_tells_a_password() {
 }
 
 #[test]
+fn shares_stand_in_the_config_and_its_comments_stay() {
+    let world = World::new();
+    put(&world.dst, "f", b"content");
+    let config = world.path("config/sitta/config.toml");
+    put(&world.path("config/sitta"), "config.toml", b"# mine\n[daemon]   # as usual\nparallel = 1\n");
+    world.sitta(&["serve"]).expect_code(2);
+    world.sitta(&["share", "add", "docs", "dst", "--read-only"]).expect_code(0);
+    world.sitta(&["share", "add", "docs", "src"]).expect_code(2);
+    world.sitta(&["share", "add", "more", "nothing-like-that:x"]).expect_code(2);
+    let text = fs::read_to_string(&config).expect("read");
+    let added = format!("\n[share.docs]\nlocation = \"{}\"\nread_only = true\n", world.dst.display());
+    assert_eq!(text, format!("# mine\n[daemon]   # as usual\nparallel = 1\n{added}"));
+    let mut command = world.command();
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+    let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let url = format!("sitta://{}/docs", told["addresses"][0].as_str().expect("an address"));
+    assert_eq!(world.sitta(&["ls", &url]).out().trim(), "f");
+    put(&world.src, "g", b"x");
+    let refused = world.sitta(&["copy", world.src.to_str().expect("UTF-8"), &url]);
+    refused.expect_code(1);
+    assert!(refused.err().contains("open for reading only"), "{refused:?}");
+    signal(child.id(), Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    world.sitta(&["share", "remove", "docs"]).expect_code(0);
+    world.sitta(&["share", "remove", "docs"]).expect_code(2);
+    assert_eq!(fs::read_to_string(&config).expect("read"), "# mine\n[daemon]   # as usual\nparallel = 1\n");
+}
+
+#[test]
 fn a_watched_sync_with_a_server_reacts_at_once_in_both_directions() {
     let world = World::new();
     let server = Server::start(&world, "127.0.0.1:0");

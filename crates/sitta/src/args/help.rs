@@ -8,14 +8,14 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
     ("Automate", &["run", "jobs", "history", "daemon", "schedule"]),
-    ("Serve", &["serve", "user"]),
+    ("Serve", &["serve", "share", "user"]),
     ("Set up", &["init", "config", "completions", "man"]),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 24] = [
+const EXTRAS: [(&str, &str, &[Code]); 25] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -47,6 +47,7 @@ const EXTRAS: [(&str, &str, &[Code]); 24] = [
     ("daemon", "sitta daemon --metrics 127.0.0.1:9474", &[]),
     ("schedule", "sitta schedule install; sitta schedule show", &[]),
     ("serve", "sitta serve --share docs=~/Documents --share photos=nas:photos:ro", &[]),
+    ("share", "sitta share add docs ~/Documents --read-only; sitta share list", &[]),
     ("user", "sitta user add ann --password-file ann.txt; sitta user list", &[]),
     ("init", "sitta init; sitta init --config ~/other.toml", &[INTERRUPTED]),
     ("config", "sitta config check --connect", &[]),
@@ -85,7 +86,7 @@ pub fn decorate(mut cli: Command) -> Command {
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
-            let command = if matches!(verb, "config" | "conflicts" | "schedule" | "trash" | "user") {
+            let command = if matches!(verb, "config" | "conflicts" | "schedule" | "share" | "trash" | "user") {
                 command.mut_subcommands(|c| c.help_template(TEMPLATE))
             } else {
                 command

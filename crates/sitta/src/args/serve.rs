@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 /// `sitta serve`
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Share LOCATION as NAME; with :ro behind it, for reading only; may be given again
-    #[arg(long, value_name = "NAME=LOCATION[:ro]", required = true, help_heading = "What")]
+    /// Share LOCATION as NAME; with :ro behind it, for reading only; may be given again [default: those of the config]
+    #[arg(long, value_name = "NAME=LOCATION[:ro]", help_heading = "What")]
     pub share: Vec<OsString>,
     /// Listen at this address, by TCP and UDP; may be given again [default: 127.0.0.1:7474 and [::1]:7474]
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Where")]
@@ -21,6 +21,39 @@ pub struct ServeArgs {
     /// The private key of that certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_certificate", help_heading = "Where")]
     pub tls_key: Option<PathBuf>,
+}
+
+/// `sitta share`
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    #[command(subcommand)]
+    pub verb: ShareVerb,
+}
+
+/// What to do with the shares of the config.
+#[derive(Debug, Subcommand)]
+pub enum ShareVerb {
+    /// Add a share to the config
+    Add(ShareAddArgs),
+    /// List the shares of the config
+    List,
+    /// Remove a share from the config; what it holds stays
+    Remove {
+        /// The share's name
+        name: String,
+    },
+}
+
+/// `sitta share add`
+#[derive(Debug, Args)]
+pub struct ShareAddArgs {
+    /// What it is called
+    pub name: String,
+    /// What is shared: a folder, or any other place
+    pub location: String,
+    /// For reading only
+    #[arg(long, help_heading = "How")]
+    pub read_only: bool,
 }
 
 /// `sitta user`

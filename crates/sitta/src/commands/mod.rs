@@ -19,6 +19,7 @@ mod mirror;
 pub mod moving;
 mod schedule;
 mod serve;
+mod share;
 mod sync;
 mod trash;
 mod unpack;
@@ -89,6 +90,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Daemon(args) => daemon::run(context.reload()?, &args),
         Verb::Schedule(args) => schedule::run(context, &args),
         Verb::Serve(args) => serve::run(context, &args),
+        Verb::Share(args) => share::run(context, &args),
         Verb::User(args) => user::run(context, &args),
         Verb::Jobs(args) => job::jobs(context, &args),
         Verb::History(args) => job::history(context, &args),
@@ -127,6 +129,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Daemon(_) => "daemon",
         Verb::Schedule(_) => "schedule",
         Verb::Serve(_) => "serve",
+        Verb::Share(_) => "share",
         Verb::User(_) => "user",
         Verb::Jobs(_) => "jobs",
         Verb::History(_) => "history",

@@ -10,6 +10,7 @@ use sitta_store::Flow;
 
 use super::block_on;
 use crate::args::ServeArgs;
+use crate::config::is_share_name;
 use crate::context::{Context, host_name};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open;
@@ -57,12 +58,7 @@ fn split(text: &OsStr) -> Outcome<(String, OsString, bool)> {
     let bytes = text.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
     let name = std::str::from_utf8(&bytes[..at]).ok().map(str::to_owned);
-    let plain = |name: &String| {
-        !name.is_empty()
-            && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
-            && !name.starts_with('.')
-    };
-    let name = name.filter(plain).ok_or_else(|| {
+    let name = name.filter(|name| is_share_name(name)).ok_or_else(|| {
         wrong().note("a share's name is made of letters, digits, '-', '_' and '.', and does not begin with a '.'")
     })?;
     let (location, writable) = match bytes[at + 1..].strip_suffix(b":ro") {
@@ -75,10 +71,32 @@ fn split(text: &OsStr) -> Outcome<(String, OsString, bool)> {
     Ok((name, OsString::from_vec(location.to_vec()), writable))
 }
 
+/// What is to be shared: as the arguments say, else the config.
+fn wanted(context: &Context, args: &ServeArgs) -> Outcome<Vec<(String, OsString, bool)>> {
+    if !args.share.is_empty() {
+        let share = |text: &OsString| {
+            let (name, location, writable) = split(text)?;
+            // Behind a '=', shells leave it as it is.
+            let at_home = |rest| context.home.as_ref().map(|home| home.join(OsStr::from_bytes(rest)).into());
+            let at_home = location.as_bytes().strip_prefix(b"~/").and_then(at_home);
+            Ok((name, at_home.unwrap_or(location), writable))
+        };
+        return args.share.iter().map(share).collect();
+    }
+    let shares = &context.config()?.share;
+    if shares.is_empty() {
+        return Err(Failure::usage("there is nothing to share")
+            .hint("name it with --share NAME=LOCATION, or write it down with `sitta share add NAME LOCATION`"));
+    }
+    let share = |(name, share): (&String, &crate::config::Share)| {
+        (name.clone(), context.place_of_config(&share.location), !share.read_only)
+    };
+    Ok(shares.iter().map(share).collect())
+}
+
 async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let mut shares: Vec<(Share, String)> = Vec::new();
-    for text in &args.share {
-        let (name, location, writable) = split(text)?;
+    for (name, location, writable) in wanted(context, args)? {
         if shares.iter().any(|(share, _)| share.name == name) {
             return Err(Failure::usage(format!("two shares are called '{name}'")).hint("give each a name of its own"));
         }
@@ -89,14 +107,19 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         let writable = writable && opened.store.capabilities().writable;
         shares.push((Share::new(name, opened.store, writable), opened.label));
     }
+    let config = &context.config()?.serve;
+    let listen = if args.listen.is_empty() { &config.listen } else { &args.listen };
     let accounts = accounts(context)?;
-    let certificate = match (&args.tls_certificate, &args.tls_key) {
-        (Some(certificate), Some(key)) => {
-            Certificate::read(&CertificateFiles { certificate: certificate.clone(), key: key.clone() })
-        }
+    let of_config = |file: &Option<String>| file.as_ref().map(|file| context.file_of_config(file));
+    let (certificate, key) = match (&args.tls_certificate, &args.tls_key) {
+        (Some(certificate), Some(key)) => (Some(certificate.clone()), Some(key.clone())),
+        _ => (of_config(&config.certificate), of_config(&config.key)),
+    };
+    let certificate = match (certificate, key) {
+        (Some(certificate), Some(key)) => Certificate::read(&CertificateFiles { certificate, key }),
         _ => {
             let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), host_name()];
-            names.extend(args.listen.iter().map(|address| address.ip().to_string()));
+            names.extend(listen.iter().map(|address| address.ip().to_string()));
             names.dedup();
             Certificate::own(&context.state_dir()?.join("server"), &names)
         }
@@ -105,7 +128,7 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let fingerprint = certificate.fingerprint();
     let nobody = accounts.is_empty();
     let labels: Vec<_> = shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
-    let listen = addresses(&args.listen)?;
+    let listen = addresses(listen)?;
     let options =
         Options { listen, shares: shares.into_iter().map(|(share, _)| share).collect(), accounts, certificate };
     let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;

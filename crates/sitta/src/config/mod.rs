@@ -7,6 +7,7 @@ mod model;
 mod notify;
 mod reveal;
 mod secret;
+mod share;
 mod store;
 mod values;
 mod verify;
@@ -22,6 +23,7 @@ pub use model::Config;
 pub use notify::{Notify, NotifyKind};
 pub use reveal::reveal;
 pub use secret::Secret;
+pub use share::{Share, is_share_name};
 pub use store::{Store, remote};
 pub use values::{Limit, OneOrMany, Place, Smtp, Zone};
 
@@ -82,6 +84,10 @@ impl Config {
             .or_else(|| {
                 self.job.iter().find(|(_, job)| job.has_password()).map(|(name, _)| format!("[job.{name}]"))
             })
+            .or_else(|| {
+                let open = self.share.iter().find(|(_, share)| share.location.has_password());
+                open.map(|(name, _)| format!("[share.{name}]"))
+            })
         else {
             return Ok(());
         };
@@ -113,6 +119,10 @@ impl Source<'_> {
 
     /// Where the header of a table stands.
     fn table(&self, kind: &str, name: &str) -> Range<usize> {
+        if name.is_empty() {
+            let at = self.text.find(&format!("[{kind}]")).unwrap_or(0);
+            return at..at;
+        }
         let headers = [format!("[{kind}.{name}]"), format!("[{kind}.\"{name}\"]"), format!("[{kind}.'{name}']")];
         let at = headers.iter().find_map(|header| self.text.find(header)).unwrap_or(0);
         at..at

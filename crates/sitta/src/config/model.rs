@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::Job;
 use super::notify::Notify;
+use super::share::{Serve, Share};
 use super::store::Store;
 use super::values::{Length, Zone};
 
@@ -28,6 +29,12 @@ pub struct Config {
     /// How jobs are run by `sitta daemon`, and what is kept of them.
     #[serde(default, skip_serializing_if = "Daemon::is_usual")]
     pub daemon: Daemon,
+    /// What `sitta serve` shares, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub share: BTreeMap<String, Share>,
+    /// How `sitta serve` listens, and how it shows who it is.
+    #[serde(default, skip_serializing_if = "Serve::is_usual")]
+    pub serve: Serve,
 }
 
 /// How jobs are run by `sitta daemon`, and what is kept of them.

@@ -6,7 +6,7 @@ use sitta_store::Location;
 use sitta_tree::Filter;
 
 use super::job::Job;
-use super::{Config, Misfit, Source, collide};
+use super::{Config, Misfit, Source, collide, is_share_name};
 use crate::exit::{Failure, Outcome};
 use crate::hints;
 
@@ -34,6 +34,14 @@ impl Config {
             fits(source, "job", name, job.misfit(name))?;
             self.job_names_what_is_there(source, name, job)?;
         }
+        for (name, share) in &self.share {
+            if !is_share_name(name) {
+                return Err(no_name(source, "share", name)
+                    .hint("a name is made of letters, digits, '-', '_' and '.', and does not begin with a '.'"));
+            }
+            self.known_store(source, &source.key("share", name, "location"), &share.location.location)?;
+        }
+        fits(source, "serve", "", self.serve.misfit())?;
         collide::verify(self, source)
     }
 

@@ -28,6 +28,8 @@ fn every_verb_explains_itself() {
         "schedule",
         "schedule install",
         "serve",
+        "share",
+        "share add",
         "user",
         "user add",
         "user token",

@@ -1,11 +1,11 @@
 //! `sitta init`: asks what to do, tries the connection, shows what it would write, and writes it once that is wanted.
 
 mod ask;
-mod draft;
+pub mod draft;
 mod job;
 mod place;
 mod secret;
-mod write;
+pub mod write;
 
 use std::ffi::OsStr;
 use std::time::Instant;

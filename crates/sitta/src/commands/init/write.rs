@@ -72,7 +72,7 @@ fn make_parent(path: &Path) -> io::Result<()> {
 
 /// Replaces the file by one that is whole and safe from a power cut; whoever may read it may do so as before. A new one is
 /// the user's alone.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
+pub fn replace(file: &Path, text: &str) -> io::Result<()> {
     // Behind a link, the file that it points to is replaced, not the link.
     let file = &fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     make_parent(file)?;

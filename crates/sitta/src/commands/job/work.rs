@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use sitta_store::Location;
 
 use crate::args::{
     ArchiveArgs, ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs,
@@ -10,7 +9,7 @@ use crate::args::{
 };
 use crate::commands::moving::Around;
 use crate::commands::{archive, copy, mirror, sync};
-use crate::config::{Job, Limit, OnConflict, Place, Verb};
+use crate::config::{Job, Limit, OnConflict, Verb};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
 use crate::render::units::parse_duration;
@@ -46,8 +45,8 @@ pub fn is_two_way(job: &Job) -> bool {
 
 fn one_way(context: &Context, job: &Job, dry_run: bool) -> OneWayArgs {
     OneWayArgs {
-        source: job.from.0.first().map(|place| written(context, place)).unwrap_or_default(),
-        destination: job.to.as_ref().map(|place| written(context, place)).unwrap_or_default(),
+        source: job.from.0.first().map(|place| context.place_of_config(place)).unwrap_or_default(),
+        destination: job.to.as_ref().map(|place| context.place_of_config(place)).unwrap_or_default(),
         moving: moving(job, dry_run),
         hard_links: job.hard_links,
     }
@@ -56,8 +55,8 @@ fn one_way(context: &Context, job: &Job, dry_run: bool) -> OneWayArgs {
 fn dated(context: &Context, name: &str, job: &Job, dry_run: bool) -> ArchiveArgs {
     let moving = moving(job, dry_run);
     ArchiveArgs {
-        source: job.from.0.first().map(|place| written(context, place)).unwrap_or_default(),
-        destination: job.to.as_ref().map(|place| written(context, place)).unwrap_or_default(),
+        source: job.from.0.first().map(|place| context.place_of_config(place)).unwrap_or_default(),
+        destination: job.to.as_ref().map(|place| context.place_of_config(place)).unwrap_or_default(),
         dry_run,
         level: job.level,
         job: Some(name.to_owned()),
@@ -79,29 +78,12 @@ fn both_ways(context: &Context, job: &Job, dry_run: bool) -> SyncArgs {
         Some(OnConflict::Right) => ConflictPolicy::Right,
     };
     SyncArgs {
-        locations: job.from.0.iter().chain(&job.to).map(|place| written(context, place)).collect(),
+        locations: job.from.0.iter().chain(&job.to).map(|place| context.place_of_config(place)).collect(),
         watch: job.watch && !dry_run,
         poll: job.poll.as_ref().and_then(|poll| parse_duration(&poll.0).ok()),
         policy,
         forget: false,
         moving: moving(job, dry_run),
-    }
-}
-
-/// With its password, if one stands there. A folder of this machine starts from the config's, for nobody knows from where
-/// a daemon was started; `~/` is the user's own.
-fn written(context: &Context, place: &Place) -> OsString {
-    fn is_local(location: &Location) -> bool {
-        match location {
-            Location::Local(_) => true,
-            Location::Inside { archive, .. } => is_local(archive),
-            Location::Remote(_) | Location::Named { .. } => false,
-        }
-    }
-    let text = place.written.expose();
-    match is_local(&place.location) && !text.starts_with("file:") {
-        true => context.file_of_config(text).into(),
-        false => text.into(),
     }
 }
 
