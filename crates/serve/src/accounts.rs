@@ -101,6 +101,11 @@ impl Accounts {
         Ok(Self { file: file.into(), db: Mutex::new(db), right: Mutex::default(), key })
     }
 
+    /// Where they are.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     fn db(&self) -> MutexGuard<'_, Connection> {
         self.db.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 mod api;
+pub mod audit;
 mod certificate;
 mod feed;
 mod listen;
@@ -22,6 +23,7 @@ pub use self::accounts::{Accounts, Scope};
 pub use self::certificate::{Certificate, CertificateFiles};
 pub use self::listen::Running;
 pub use self::share::Share;
+use self::audit::Audit;
 use self::throttle::Throttle;
 
 /// Why a server does not start or an account cannot be changed.
@@ -72,6 +74,7 @@ pub(crate) struct App {
     pub shares: BTreeMap<String, Arc<Share>>,
     pub accounts: Accounts,
     pub throttle: Throttle,
+    pub audit: Audit,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
     pub stopped: watch::Receiver<bool>,
 }
@@ -79,10 +82,11 @@ pub(crate) struct App {
 /// Starts to listen; the server runs until it is stopped.
 ///
 /// # Errors
-/// If an address cannot be listened on.
+/// If an address cannot be listened on, or what is done cannot be written down.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
     let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
     let (stop, stopped) = watch::channel(false);
-    let app = App { shares, accounts: options.accounts, throttle: Throttle::default(), stopped };
+    let audit = Audit::start(options.accounts.file().to_owned())?;
+    let app = App { shares, accounts: options.accounts, throttle: Throttle::default(), audit, stopped };
     listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

@@ -178,3 +178,52 @@ async fn a_wrong_password_and_a_share_that_is_none_are_told() {
     let refused = store.remove(&RelPath::new("f").unwrap(), Precondition::None, Displaced::Discard).await;
     assert_eq!(refused.expect_err("read only").kind, ErrorKind::ReadOnly);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_did_what_is_written_down() {
+    let mut served = Served::start_with(users).await;
+    let client = client(&served);
+    let sync = url(&served, "/shares/files/sync");
+    status(client.post(&sync).basic_auth("bob", Some("right"))).await;
+    status(client.get(url(&served, "/shares")).basic_auth("ann", Some("hunter2"))).await;
+    let access = Access { user: Some("ann".into()), password: Some(Password::new("right")), ..served.access() };
+    let store = served.open_with("", &access).await.unwrap();
+    let write = sitta_store::Write {
+        path: RelPath::new("f").unwrap(),
+        what: sitta_store::What::File(sitta_store::Source::Bytes("x".into())),
+        meta: sitta_tree::Meta::default(),
+        expect: Precondition::Absent,
+        displaced: Displaced::Discard,
+        temp: ".sitta-tmp-audit".into(),
+    };
+    store.write(write.clone(), &Arc::default()).await.unwrap();
+    store.write(write, &Arc::default()).await.expect_err("it is there");
+    drop(store.read(&RelPath::new("f").unwrap(), 0..1).await.unwrap());
+    store.read(&RelPath::new("none").unwrap(), 0..1).await.err().expect("it is not there");
+    served.stop().await;
+    let file = served.dir.path().join("server.db");
+    let told = || {
+        let records = sitta_serve::audit::read(&file, 100).unwrap();
+        let line = |r: &sitta_serve::audit::Record| {
+            format!("{} {} {}/{} {}", r.who, r.what, r.share, String::from_utf8_lossy(&r.path), r.result)
+        };
+        records.iter().rev().map(line).collect::<Vec<_>>()
+    };
+    let expected = [
+        "bob change files/ read_only",
+        " login / refused",
+        "ann write files/f done",
+        "ann write files/f changed",
+        "ann get files/f done",
+        "ann get files/none not_found",
+    ];
+    for _ in 0..100 {
+        if told().len() >= expected.len() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(told(), expected);
+    let all = fs::read(&file).unwrap();
+    assert!(!all.windows(7).any(|part| part == b"hunter2"), "no password in it");
+}

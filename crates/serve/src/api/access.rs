@@ -1,6 +1,6 @@
 //! Who asks, and for what.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use sitta_store::http::decoded;
 use sitta_tree::RelPath;
 
 use super::problem::Trouble;
+use crate::audit::Record;
 use crate::{App, Scope, Share};
 
 /// Where a request comes from.
@@ -23,7 +24,25 @@ pub(crate) struct Peer(pub SocketAddr);
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
+    /// The user or token; empty for whoever works on this machine without an account.
+    pub name: String,
+    pub from: IpAddr,
     pub scope: Scope,
+}
+
+impl Caller {
+    /// What it did, or wanted to, for the audit.
+    pub fn did(&self, what: &str, share: &str, path: &RelPath, result: &str) -> Record {
+        Record {
+            at: jiff::Timestamp::now(),
+            who: self.name.clone(),
+            from: self.from.to_string(),
+            what: what.to_owned(),
+            share: share.to_owned(),
+            path: path.as_bytes().to_vec(),
+            result: result.to_owned(),
+        }
+    }
 }
 
 /// What is asked for: a path in a share that the caller may look at, and change if that is asked for.
@@ -43,7 +62,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         let Some(login) = parts.headers.get(AUTHORIZATION) else {
             // Whoever sits at this machine, until there are accounts; but no page of some web site in its browser.
             return match peer.to_canonical().is_loopback() && is_local(&parts.headers, parts) && app.accounts.is_empty() {
-                true => Ok(Self { scope: Scope::ALL }),
+                true => Ok(Self { name: String::new(), from: peer, scope: Scope::ALL }),
                 false => Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "who are you? A login is needed")),
             };
         };
@@ -55,9 +74,11 @@ impl FromRequestParts<Arc<App>> for Caller {
         let app = app.clone();
         let known = tokio::task::spawn_blocking(move || let_in(&app, &login).ok_or(app));
         match known.await.map_err(|_| Trouble::odd("the login could not be looked at"))? {
-            Ok(scope) => Ok(Self { scope }),
+            Ok((name, scope)) => Ok(Self { name, from: peer, scope }),
             Err(app) => {
                 app.throttle.failed(peer, Instant::now());
+                let nobody = Self { name: String::new(), from: peer, scope: Scope { shares: None, write: false } };
+                app.audit.note(nobody.did("login", "", &RelPath::root(), "refused")).await;
                 Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "this login is not accepted"))
             }
         }
@@ -65,18 +86,18 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 /// What a login opens: `Basic` (RFC 7617) or `Bearer` (RFC 6750).
-fn let_in(app: &App, login: &str) -> Option<Scope> {
+fn let_in(app: &App, login: &str) -> Option<(String, Scope)> {
     let (scheme, rest) = login.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         let now = jiff::Timestamp::now().as_second();
-        return app.accounts.by_token(rest.trim(), now).map(|(_, scope)| scope);
+        return app.accounts.by_token(rest.trim(), now);
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    app.accounts.by_password(user, password)
+    Some((user.to_owned(), app.accounts.by_password(user, password)?))
 }
 
 /// Whether the request names this machine as its server, and comes from no other site's page.
@@ -87,7 +108,7 @@ fn is_local(headers: &HeaderMap, parts: &Parts) -> bool {
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     });
     let local = name.is_some_and(|name| {
-        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     });
     local && !headers.contains_key(ORIGIN)
 }
@@ -110,6 +131,7 @@ impl FromRequestParts<Arc<App>> for Target {
         let path = RelPath::new(path).map_err(Trouble::odd)?;
         let target = Self { caller, share: share.clone(), path };
         if !matches!(parts.method, Method::GET | Method::HEAD) && !target.may_write() {
+            app.audit.note(target.did("change", "read_only")).await;
             return Err(Trouble::new(StatusCode::FORBIDDEN, "read_only", "this share is open for reading only"));
         }
         Ok(target)
@@ -117,6 +139,11 @@ impl FromRequestParts<Arc<App>> for Target {
 }
 
 impl Target {
+    /// What was done to it, for the audit.
+    pub fn did(&self, what: &str, result: &str) -> Record {
+        self.caller.did(what, &self.share.name, &self.path, result)
+    }
+
     /// Whether the caller may change something here.
     pub fn may_write(&self) -> bool {
         self.caller.scope.write && self.share.writable && self.share.store.capabilities().writable

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::Json;
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use sitta_store::sitta::batch::{BROKEN, LAST};
-use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced};
+use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name};
 use sitta_store::{
     ByteStream, Change, Error, ErrorKind, Flow, Maker, Precondition, Source, TEMP_PREFIX, What,
     Write, Written,
@@ -19,13 +20,18 @@ use sitta_tree::{Kind, Meta, RelPath};
 
 use super::access::Target;
 use super::problem::Trouble;
+use crate::App;
 
 /// The longest list of changes, and the most bytes of small files with it.
 const LIST: usize = 16 << 20;
 const SMALL: usize = 64 << 20;
 
 /// Makes the changes of a request: see `sitta::batch` of the client for what it holds.
-pub(super) async fn apply(target: Target, body: Body) -> Result<Json<Vec<Outcome>>, Trouble> {
+pub(super) async fn apply(
+    State(app): State<Arc<App>>,
+    target: Target,
+    body: Body,
+) -> Result<Json<Vec<Outcome>>, Trouble> {
     let store = target.share.store.clone();
     let mut body = Arriving { body: body.into_data_stream().boxed(), rest: BytesMut::new() };
     let len = body.take(4).await?;
@@ -65,9 +71,28 @@ pub(super) async fn apply(target: Target, body: Body) -> Result<Json<Vec<Outcome
     }
     // What was begun is finished even if the client goes away: it cannot tell otherwise what became of it.
     let flow = Arc::new(Flow::default());
-    let results = tokio::spawn(async move { store.apply(changes, &flow).await });
-    let results = results.await.map_err(|_| Trouble::from(broken("the changes could not be made")))?;
+    let work = async move {
+        let done: Vec<_> = changes.iter().map(|change| (name(change), change.path().clone())).collect();
+        let results = store.apply(changes, &flow).await;
+        for ((what, path), result) in done.iter().zip(&results) {
+            let result = result.as_ref().map_or_else(|error| kind_name(error.kind), |_| "done");
+            app.audit.note(target.caller.did(what, &target.share.name, path, result)).await;
+        }
+        results
+    };
+    let results = tokio::spawn(work).await.map_err(|_| Trouble::from(broken("the changes could not be made")))?;
     Ok(Json(results.iter().map(outcome).collect()))
+}
+
+/// What a change is called in the audit.
+fn name(change: &Change) -> &'static str {
+    match change {
+        Change::Write(Write { what: What::Dir, .. }) => "make_dir",
+        Change::Write(_) => "write",
+        Change::Remove { .. } => "remove",
+        Change::Rename { .. } => "rename",
+        Change::SetMeta { .. } => "set_meta",
+    }
 }
 
 fn outcome(result: &sitta_store::Result<Option<Written>>) -> Outcome {

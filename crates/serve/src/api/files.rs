@@ -1,6 +1,9 @@
 //! The bytes of files: whole or in part, of one version or not at all.
 
+use std::sync::Arc;
+
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE,
     LAST_MODIFIED, RANGE,
@@ -15,20 +18,29 @@ use sitta_tree::{Entry, Kind};
 
 use super::access::Target;
 use super::problem::Trouble;
+use crate::App;
 
 /// So often a file that is replaced between our looking and our opening is looked at again.
 const LOOKS: usize = 8;
 
 /// A file, or the part of it that is asked for (RFC 9110, 14).
-pub(super) async fn get(method: Method, target: Target, headers: HeaderMap) -> Result<Response, Trouble> {
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    method: Method,
+    target: Target,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
     let mut looks = LOOKS;
-    loop {
+    let answer = loop {
         looks -= 1;
         match look(&method, &target, &headers).await {
             Err(trouble) if looks > 0 && trouble.is_change() && !headers.contains_key(IF_MATCH) => {}
-            answer => return answer,
+            answer => break answer,
         }
-    }
+    };
+    let result = answer.as_ref().map_or_else(Trouble::kind, |_| "done");
+    app.audit.note(target.did("get", result)).await;
+    answer
 }
 
 async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<Response, Trouble> {

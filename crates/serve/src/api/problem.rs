@@ -31,6 +31,11 @@ impl Trouble {
         Self::new(StatusCode::BAD_REQUEST, "odd", &what.to_string())
     }
 
+    /// What sort it is.
+    pub fn kind(&self) -> &str {
+        &self.refusal.kind
+    }
+
     /// Whether something is another version than was meant.
     pub fn is_change(&self) -> bool {
         self.status == StatusCode::PRECONDITION_FAILED

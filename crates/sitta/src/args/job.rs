@@ -55,6 +55,9 @@ pub struct HistoryArgs {
     /// One run, with all that is known of it; the beginning of its id will do
     #[arg(long, value_name = "ID", help_heading = "Which runs")]
     pub run: Option<String>,
+    /// What was done on the server of this machine instead: who, when, what, from where
+    #[arg(long, conflicts_with_all = ["job", "run"], help_heading = "Which runs")]
+    pub audit: bool,
     /// The newest N only
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Which runs")]
     pub limit: u32,

@@ -18,7 +18,7 @@ mod ls;
 mod mirror;
 pub mod moving;
 mod schedule;
-mod serve;
+pub mod serve;
 mod share;
 mod sync;
 mod trash;

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
+use sitta_serve::audit::{self, Record};
 use sitta_serve::{Accounts, Certificate, CertificateFiles, Options, ServeError, Share};
 use sitta_store::Flow;
+use sitta_tree::Printable;
 
 use super::block_on;
 use crate::args::ServeArgs;
@@ -14,8 +16,12 @@ use crate::config::is_share_name;
 use crate::context::{Context, host_name};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open;
+use crate::render::table::{Align, Table};
 use crate::render::{failure as words, json};
 use crate::signals;
+
+/// The file of the server's accounts, and of what was done on it.
+const ACCOUNTS: &str = "server.db";
 
 /// Where to listen unless told otherwise: at this machine only, by both its names.
 const USUAL: [&str; 2] = ["127.0.0.1:7474", "[::1]:7474"];
@@ -26,7 +32,40 @@ pub fn run(context: &Context, args: &ServeArgs) -> Outcome {
 
 /// The file of the server's accounts.
 pub fn accounts(context: &Context) -> Outcome<Accounts> {
-    Accounts::open(&context.state_dir()?.join("server.db")).map_err(|error| failure(&error))
+    Accounts::open(&context.state_dir()?.join(ACCOUNTS)).map_err(|error| failure(&error))
+}
+
+/// What was done on the server of this machine.
+pub fn audit(context: &Context, limit: u32) -> Outcome {
+    let records = audit::read(&context.state_dir()?.join(ACCOUNTS), limit).map_err(|error| failure(&error))?;
+    let mut out = context.out();
+    if context.json {
+        for Record { at, who, from, what, share, path, result } in records.iter().rev() {
+            let path = Printable(path).to_string();
+            out.line(serde_json::json!({
+                "event": "audit", "at": at.to_string(), "who": who, "from": from, "what": what, "share": share, "path": path,
+                "result": result,
+            }))?;
+        }
+        out.line(json::plain_report("history", &[("outcome", Exit::Done.outcome().into())]))?;
+        out.flush()?;
+        return Ok(Exit::Done);
+    }
+    if records.is_empty() {
+        out.line("Nobody did anything on the server so far")?;
+    }
+    let mut table = Table::new(&[Align::Left; 6]);
+    for Record { at, who, from, what, share, path, result } in records.iter().rev() {
+        let at = at.to_zoned(context.zone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let who = if who.is_empty() { "-" } else { who };
+        let at_path = format!("{share}/{}", Printable(path));
+        table.row(vec![at, who.to_owned(), from.clone(), what.clone(), result.clone(), at_path]);
+    }
+    for line in table.lines() {
+        out.line(line)?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
 }
 
 /// What a server's error is to the user.

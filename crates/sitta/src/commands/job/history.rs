@@ -11,7 +11,7 @@ use sitta_ops::RunRecord;
 use super::states::is_alive;
 use super::{failed, find, open_history, stamp};
 use crate::args::HistoryArgs;
-use crate::commands::moving;
+use crate::commands::{moving, serve};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Out;
@@ -25,6 +25,9 @@ enum Entry {
 }
 
 pub fn history(context: &Context, args: &HistoryArgs) -> Outcome {
+    if args.audit {
+        return serve::audit(context, args.limit);
+    }
     let history = open_history(context)?;
     let mut out = context.out();
     if let Some(id) = &args.run {
