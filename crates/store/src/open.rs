@@ -20,6 +20,8 @@ pub struct Access {
     pub token: Option<Password>,
     /// How many calls shall be in flight at most; none: what suits the server.
     pub transfers: Option<usize>,
+    /// What is downloaded from a sitta comes by UDP.
+    pub udp: bool,
     /// Certificates and timeouts of what speaks HTTP. The timeout counts for all servers.
     pub web: WebOptions,
     /// For SFTP.

@@ -31,8 +31,8 @@ impl Default for WebOptions {
     }
 }
 
-/// An HTTP client that trusts as `options` say; the error is what could not be set up.
-pub fn client(options: &WebOptions) -> Result<Client, String> {
+/// TLS that trusts as `options` say; the error is what could not be set up.
+pub(crate) fn tls(options: &WebOptions) -> Result<rustls::ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in CertificateDer::pem_slice_iter(&options.ca) {
@@ -49,7 +49,12 @@ pub fn client(options: &WebOptions) -> Result<Client, String> {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier::new(known.clone(), roots, provider))),
     };
-    let mut tls = tls.with_no_client_auth();
+    Ok(tls.with_no_client_auth())
+}
+
+/// An HTTP client that trusts as `options` say; the error is what could not be set up.
+pub fn client(options: &WebOptions) -> Result<Client, String> {
+    let mut tls = tls(options)?;
     if options.known.is_some() {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }

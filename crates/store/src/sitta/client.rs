@@ -1,12 +1,17 @@
 //! Questions to a server, and what its answers mean.
 
+use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use sitta_tree::RelPath;
 
+use super::quic::{Answer, Quic};
 use super::wire::{Refusal, WireShare};
 use crate::http::site::Site;
 use crate::{Error, ErrorKind, Result};
+
+/// The longest refusal that is read.
+const REFUSAL: usize = 1 << 20;
 
 /// The longest answer that is read as a whole.
 const ANSWER: usize = 64 << 20;
@@ -16,6 +21,8 @@ const ANSWER: usize = 64 << 20;
 pub(super) struct Client {
     pub site: Site,
     pub base: RelPath,
+    /// Downloads come this way, if it is there.
+    pub quic: Option<Quic>,
 }
 
 impl Client {
@@ -73,15 +80,44 @@ impl Client {
             return Ok(answer);
         }
         let refused = self.site.refusal(&answer, path);
-        let told = answer.headers().get("content-type").is_some_and(|kind| kind == "application/problem+json");
-        if !told || refused.kind == ErrorKind::Auth {
+        if refused.kind == ErrorKind::Auth {
             return Err(refused);
         }
-        let body = self.site.web.whole(answer, path, 1 << 20).await?;
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(refusal) => Err(self.refused(&refusal, path)),
-            Err(_) => Err(refused),
+        let body = self.site.web.whole(answer, path, REFUSAL).await?;
+        Err(self.told(&body, path).unwrap_or(refused))
+    }
+
+    /// What a download's answer is, by whichever way it comes.
+    pub async fn download(&self, request: RequestBuilder, path: &RelPath) -> Result<Answer> {
+        let Some(quic) = &self.quic else {
+            let answer = self.site.web.send(request, path).await?;
+            // Nothing is left from there on: no refusal, but no bytes either.
+            if answer.status().as_u16() == 416 {
+                let bytes = Box::pin(futures::stream::empty());
+                return Ok(Answer { status: 416, headers: answer.headers().clone(), bytes });
+            }
+            let answer = self.granted(answer, path).await?;
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            return Ok(Answer { status, headers, bytes: self.site.web.bytes(answer, path) });
+        };
+        let mut answer = quic.send(request, path).await?;
+        if matches!(answer.status, 200 | 206 | 416) {
+            return Ok(answer);
         }
+        let mut body = Vec::new();
+        while let Some(piece) = answer.bytes.next().await {
+            body.extend_from_slice(&piece?);
+            if body.len() > REFUSAL {
+                break;
+            }
+        }
+        let plain = || self.site.error(ErrorKind::Other, path, format!("the server says {}", answer.status));
+        Err(self.told(&body, path).unwrap_or_else(plain))
+    }
+
+    /// The refusal that an answer's body tells.
+    fn told(&self, body: &[u8], path: &RelPath) -> Option<Error> {
+        serde_json::from_slice::<Refusal>(body).ok().map(|refusal| self.refused(&refusal, path))
     }
 
     /// A refusal of the server's as our error, about the path that was asked for.

@@ -7,6 +7,7 @@
 pub mod batch;
 mod client;
 pub mod feed;
+mod quic;
 mod store;
 pub mod trust;
 pub mod wire;
@@ -43,7 +44,12 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
     let path = format!("api/v1/shares/{}", encoded(share.as_bytes()));
     let mut site = Site::at(&remote, &access, Follow::SameServer, &path)?;
     site.location = location;
-    let client = Client { site, base };
+    let port = remote.port.unwrap_or(PORT);
+    let quic = match access.udp {
+        true => Some(quic::Quic::new(&site.location, &remote.host, port, &access.web)?),
+        false => None,
+    };
+    let client = Client { site, base, quic };
     let told = client.share().await?;
     let in_flight = access.transfers.unwrap_or(store::IN_FLIGHT).max(1);
     Ok(Arc::new(SittaStore::new(client, &told, in_flight)))

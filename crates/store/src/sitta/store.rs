@@ -64,19 +64,18 @@ impl SittaStore {
                 _ => request.header(RANGE, format!("bytes={}-{last}", range.start)),
             };
         }
-        let answer = self.client.site.web.send(request, path).await?;
-        if answer.status().as_u16() == 416 {
+        let answer = self.client.download(request, path).await?;
+        if answer.status == 416 {
             return Ok(Fetched { bytes: Box::pin(futures::stream::empty()), meta: None, pinned: false });
         }
-        let answer = self.client.granted(answer, path).await?;
-        if answer.status().as_u16() == 200 && range.start > 0 {
+        if answer.status == 200 && range.start > 0 {
             return Err(self.client.odd(path, "it sends more than was asked for"));
         }
         let same = version.map(|version| format!("\"{}\"", tag(version)));
-        let told = answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+        let told = answer.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
         // The server makes sure that all bytes are of this version, or breaks off.
         let pinned = same.is_some() && told == same.as_deref();
-        Ok(Fetched { bytes: self.client.site.web.bytes(answer, path), meta: None, pinned })
+        Ok(Fetched { bytes: answer.bytes, meta: None, pinned })
     }
 
     async fn one(&self, change: Change) -> Result<Option<Written>> {
