@@ -59,6 +59,11 @@ impl Context {
         Ok(context)
     }
 
+    /// The same, but nobody is asked for anything: the screen is taken.
+    pub fn unasked(&self) -> Self {
+        Self { can_ask: false, ..self.unread() }
+    }
+
     fn unread(&self) -> Self {
         Self {
             console: self.console.clone(),

@@ -7,14 +7,14 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
-    ("Automate", &["run", "jobs", "history", "daemon", "schedule"]),
+    ("Automate", &["run", "jobs", "history", "daemon", "schedule", "tui"]),
     ("Set up", &["init", "config", "completions", "man"]),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 22] = [
+const EXTRAS: [(&str, &str, &[Code]); 23] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -45,6 +45,7 @@ const EXTRAS: [(&str, &str, &[Code]); 22] = [
     ("history", "sitta history nightly-db --limit 5", &[]),
     ("daemon", "sitta daemon --metrics 127.0.0.1:9474", &[]),
     ("schedule", "sitta schedule install; sitta schedule show", &[]),
+    ("tui", "sitta tui; sitta tui --config ~/other.toml", &[INTERRUPTED]),
     ("init", "sitta init; sitta init --config ~/other.toml", &[INTERRUPTED]),
     ("config", "sitta config check --connect", &[]),
     ("completions", "sitta completions bash > ~/.local/share/bash-completion/completions/sitta", &[]),

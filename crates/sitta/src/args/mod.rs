@@ -116,6 +116,8 @@ pub enum Verb {
     Daemon(DaemonArgs),
     /// Let this machine start the daemon by itself
     Schedule(ScheduleArgs),
+    /// Show the jobs on a screen of their own; run them and watch, look into places
+    Tui,
     /// Ask what to do, and write a job for it into the config
     Init,
     /// Look at the config

@@ -20,6 +20,7 @@ pub mod moving;
 mod schedule;
 mod sync;
 mod trash;
+mod tui;
 mod unpack;
 
 use std::future::Future;
@@ -88,6 +89,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::Schedule(args) => schedule::run(context, &args),
         Verb::Jobs(args) => job::jobs(context, &args),
         Verb::History(args) => job::history(context, &args),
+        Verb::Tui => tui::run(context),
         Verb::Init => init::run(context),
         Verb::Config(args) => config::run(context, args.verb),
         Verb::Completions(args) => general::completions(context, args.shell),
@@ -124,6 +126,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Schedule(_) => "schedule",
         Verb::Jobs(_) => "jobs",
         Verb::History(_) => "history",
+        Verb::Tui => "tui",
         Verb::Init => "init",
         Verb::Config(_) => "config",
         Verb::Completions(_) => "completions",

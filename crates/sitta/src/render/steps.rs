@@ -1,5 +1,7 @@
 //! The named steps of an archive run, for people and as JSON.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sitta_jobs::words;
@@ -63,10 +65,65 @@ pub fn value(told: &StepTold) -> Value {
     object
 }
 
+/// What a step has to tell, from its JSON: that it goes on, what it found, why it failed or was left out.
+pub fn text(object: &Value) -> String {
+    let number = |key: &str| object[key].as_u64().unwrap_or(0);
+    let seconds = |key: &str| object[key].as_f64().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let state = object["state"].as_str().unwrap_or_default();
+    let told = match (state, object["step"].as_str()) {
+        ("begun", _) => return "…".to_owned(),
+        ("done", Some("DOWNLOAD" | "EXTRACT")) => Told::Source { files: number("files"), bytes: number("bytes") },
+        ("done", Some("CHECK")) => Told::Newest { at: None, age: seconds("age") },
+        ("done", Some("COMPRESS")) => {
+            Told::Packed { files: number("files"), bytes: number("bytes"), into: number("packed") }
+        }
+        ("done", Some("UPLOAD")) => Told::Stored {
+            name: object["name"].as_str().unwrap_or_default().to_owned(),
+            bytes: number("bytes"),
+            verified: object["verified"] == true,
+            replaced: object["replaced"] == true,
+        },
+        ("done", Some("CLEAN")) => {
+            let names = object["deleted"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            Told::Cleaned { deleted: names.map(str::to_owned).collect(), kept: number("kept") }
+        }
+        _ => return format!("{state}: {}", object["reason"].as_str().unwrap_or_default()),
+    };
+    let took = seconds("seconds").map(|took| format!("   {}", units::duration(took))).unwrap_or_default();
+    format!("{}{took}", words::told(&told))
+}
+
 /// The time now in UTC, and on the wall's clock.
 pub fn now(zone: &jiff::tz::TimeZone) -> (sitta_tree::Time, sitta_tree::Civil) {
     let now = Timestamp::now();
     let (secs, nanos) = (now.as_second(), now.subsec_nanosecond());
     let offset = zone.to_offset(now).seconds();
     (sitta_tree::Time::new(secs, u32::try_from(nanos).unwrap_or(0)), sitta_tree::Civil::at(secs, offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use sitta_ops::archive::StepName;
+
+    use super::*;
+
+    #[test]
+    fn what_json_tells_of_a_step_reads_as_the_step_does() {
+        let took = Duration::from_secs(2);
+        let age = Some(Duration::from_secs(7_800));
+        for (step, told) in [
+            (StepName::Download, Told::Source { files: 3, bytes: 2048 }),
+            (StepName::Extract, Told::Source { files: 0, bytes: 0 }),
+            (StepName::Check, Told::Newest { at: None, age }),
+            (StepName::Compress, Told::Packed { files: 3, bytes: 2048, into: 700 }),
+            (StepName::Upload, Told::Stored { name: "a.tgz".into(), bytes: 700, verified: true, replaced: false }),
+            (StepName::Clean, Told::Cleaned { deleted: vec!["b.tgz".into()], kept: 2 }),
+        ] {
+            let words = words::told(&told);
+            let value = value(&StepTold { step, state: StepState::Done(told), took });
+            assert_eq!(text(&value), format!("{words}   2.0 s"));
+        }
+        let value = value(&StepTold { step: StepName::Check, state: StepState::Failed("too old".into()), took });
+        assert_eq!(text(&value), "failed: too old");
+    }
 }

@@ -1,9 +1,11 @@
 //! What a job does, in the words of the command line.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use sitta_store::Location;
 
+use crate::archive_name;
 use crate::args::{
     ArchiveArgs, ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs,
     parse_keep, parse_max_delete, parse_rate,
@@ -86,6 +88,21 @@ fn both_ways(context: &Context, job: &Job, dry_run: bool) -> SyncArgs {
         forget: false,
         moving: moving(job, dry_run),
     }
+}
+
+/// Where a job reads and writes: what to call each place, and how it is written. Of an archive, the folder it goes to.
+pub fn places(context: &Context, job: &Job) -> Vec<(String, OsString)> {
+    let folder = |label: &str, place: &Place| match archive_name::written(label) {
+        Ok(Some(name)) if job.verb == Verb::Archive => {
+            let whole = written(context, place).into_vec();
+            let kept = whole.len().saturating_sub(name.len());
+            (label[..label.len() - name.len()].to_owned(), OsString::from_vec(whole[..kept].to_vec()))
+        }
+        _ => (label.to_owned(), written(context, place)),
+    };
+    let from = job.from.0.iter().map(|place| (place.text(), written(context, place)));
+    let to = job.to.iter().map(|place| folder(&place.text(), place));
+    from.chain(to).map(|(label, written)| (context.shorten(&label), written)).collect()
 }
 
 /// With its password, if one stands there. A folder of this machine starts from the config's, for nobody knows from where
