@@ -64,7 +64,7 @@ fn a_job_is_run_and_looked_back_on() {
     }
     terminal.send("r");
     terminal.shows("partial (exit code 3)");
-    terminal.shows("Result    partial: 1 copied, 1 problem");
+    terminal.shows("Result   partial: 1 copied, 1 problem");
     terminal.shows("pipe");
     assert_eq!(fs::read(world.dst.join("a.txt")).expect("it was sent"), b"alpha");
     terminal.send("q");
@@ -105,7 +105,7 @@ fn what_others_run_is_seen_within_seconds() {
     assert!(terminal.screen().contains("running (process"), "{}", terminal.screen());
     signal(child.id(), Signal::INT);
     finish(child).expect_code(130);
-    terminal.shows("Result    interrupted");
+    terminal.shows("Result   interrupted");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_run_is_watched_left_alone_and_stopped() {
     terminal.shows("Sending");
     terminal.send("s");
     terminal.shows("interrupted (exit code 130)");
-    terminal.shows("Result    interrupted");
+    terminal.shows("Result   interrupted");
     assert!(!world.dst.join("large").exists());
     terminal.send("r");
     terminal.shows("Sending");
@@ -202,7 +202,7 @@ fn places_are_looked_into() {
     terminal.send("\x1b[D");
     terminal.shows("gone:");
     terminal.send("\x1b[F\r");
-    terminal.shows("gone: could not be opened");
+    terminal.shows("gone: could not be read");
     terminal.shows("No such file or directory");
     terminal.send("qk\r");
     terminal.shows("config/");
@@ -283,7 +283,7 @@ fn colours_are_shown_unless_nobody_wants_them() {
     for (variables, color) in [(&[][..], true), (&[("NO_COLOR", "1")][..], false)] {
         let terminal = Terminal::start_with(&world, &["tui"], 24, 100, variables);
         terminal.shows("› docs");
-        assert_eq!(terminal.raw().contains("\x1b[38;5;6m"), color);
+        assert_eq!(terminal.raw().contains("38;5;6"), color);
         leave(terminal);
     }
 }
