@@ -266,9 +266,19 @@ pub fn facts_of(context: &Context, history: &History, run: Run) -> Outcome<Vec<S
     facts(context, history, &Entry::Job(Box::new(run)))
 }
 
-/// Of each run of a job its id, and its cells of the list.
-pub fn list_of(context: &Context, runs: Vec<Run>) -> Vec<(String, Vec<String>)> {
-    runs.into_iter().map(|run| (run.id.clone(), row(context, &Entry::Job(Box::new(run))))).collect()
+/// A run as the list shows it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its id.
+    pub run: String,
+    /// A cell for each of the [`COLUMNS`].
+    pub cells: Vec<String>,
+}
+
+/// Runs of jobs as the list shows them.
+pub fn list_of(context: &Context, runs: Vec<Run>) -> Vec<Listed> {
+    let one = |run: Run| Listed { run: run.id.clone(), cells: row(context, &Entry::Job(Box::new(run))) };
+    runs.into_iter().map(one).collect()
 }
 
 fn told(history: &History, entry: &Entry) -> Outcome<Vec<Queued>> {

@@ -8,6 +8,7 @@ use super::browse::{Browser, Item, Request};
 use super::data::{JobNews, News, Spot, Wanted};
 use super::live::Live;
 use super::pager::Pager;
+use crate::commands::job::history::Listed;
 
 /// What is to be done outside of what is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +135,7 @@ impl App {
     }
 
     /// The runs of a job, as far as they are known.
-    pub fn runs(&self, job: &str) -> Option<&[(String, Vec<String>)]> {
+    pub fn runs(&self, job: &str) -> Option<&[Listed]> {
         let (of, runs) = self.news.as_ref()?.runs.as_ref()?;
         (*of == *job).then_some(runs)
     }

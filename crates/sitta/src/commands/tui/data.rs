@@ -52,8 +52,8 @@ pub struct News {
     pub wait: bool,
     /// The stores of the config.
     pub stores: Vec<Spot>,
-    /// The runs of the job that was asked for: ids and cells.
-    pub runs: Option<(String, Vec<(String, Vec<String>)>)>,
+    /// The job that was asked for, and its runs.
+    pub runs: Option<(String, Vec<history::Listed>)>,
     /// The run that was asked for.
     pub told: Option<Told>,
 }

@@ -196,7 +196,7 @@ impl App {
 
     /// The screen for one of a job's runs.
     fn run_at(&self, job: String, picked: usize) -> Option<Screen> {
-        let (run, _) = self.runs(&job)?.get(picked)?;
+        let run = &self.runs(&job)?.get(picked)?.run;
         let live = self.lives.get(&job).map(Live::headway);
         let is_ours = live.is_some_and(|live| live.end.is_none() && live.run.as_ref() == Some(run));
         let (run, pager) = (run.clone(), Pager::default());

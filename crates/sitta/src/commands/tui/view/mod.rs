@@ -258,7 +258,7 @@ fn runs(app: &App, name: &str, picked: usize, look: Look) -> Vec<Line<'static>> 
                 cells.iter().enumerate().filter(|(n, _)| *n != 1).map(|(_, c)| c.clone()).collect()
             };
             let head: Vec<_> = COLUMNS.into_iter().filter(|(head, _)| *head != "JOB").collect();
-            let rows = runs.iter().map(|(_, cells)| without(cells)).collect();
+            let rows = runs.iter().map(|run| without(&run.cells)).collect();
             let room = height.saturating_sub(lines.len());
             let grid = Grid { head: &head, rows, flexible: 6, droppable: &[6, 5, 4, 2, 3] };
             lines.extend(grid.lines(look, width, room, picked));

@@ -9,6 +9,7 @@ use serde_json::json;
 use sitta_jobs::{Cause, Run};
 
 use super::*;
+use crate::commands::job::history::Listed;
 use crate::commands::job::jobs;
 use crate::commands::tui::app::Wish;
 use crate::commands::tui::browse::Item;
@@ -44,7 +45,8 @@ fn news() -> News {
         end: None,
     });
     let cells = |began: &str, result: &str, changed: &str, problems: &str, sent: &str, took: &str, run: &str| {
-        (run.to_owned(), [began, "docs", result, changed, problems, sent, took, run].map(str::to_owned).to_vec())
+        let cells = [began, "docs", result, changed, problems, sent, took, run].map(str::to_owned).to_vec();
+        Listed { run: run.to_owned(), cells }
     };
     let runs = vec![
         cells("2026-03-10 11:57:12", "partial", "3", "2", "1.2 MiB", "7.5 s", "20260310T115712Z-docs"),
