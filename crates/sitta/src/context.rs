@@ -48,6 +48,8 @@ pub struct Context {
     pub ca: Option<PathBuf>,
     /// Somebody sits there who can be asked for a password.
     pub can_ask: bool,
+    /// What is downloaded from another sitta comes by UDP.
+    pub udp: bool,
     /// What it took to get into the places that were opened so far, so that nothing is asked for or run twice.
     pub accesses: Mutex<HashMap<String, Access>>,
 }
@@ -58,6 +60,16 @@ impl Context {
         let context = self.unread();
         context.config()?;
         Ok(context)
+    }
+
+    /// The same, but nobody is asked for anything: the screen is taken.
+    pub fn unasked(&self) -> Self {
+        Self { can_ask: false, ..self.unread() }
+    }
+
+    /// The same, but what is downloaded from another sitta comes by UDP.
+    pub fn by_udp(&self) -> Self {
+        Self { udp: true, ..self.unread() }
     }
 
     fn unread(&self) -> Self {
@@ -123,6 +135,7 @@ impl Context {
             state_dir: xdg("XDG_STATE_HOME", ".local/state"),
             home,
             ca: global.ca.clone(),
+            udp: false,
             can_ask: std::io::stdin().is_terminal() && err_is_terminal && !global.json,
             accesses: Mutex::default(),
         }

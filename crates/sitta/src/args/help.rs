@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
     ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
-    ("Automate", &["run", "jobs", "history", "daemon", "schedule"]),
+    ("Automate", &["run", "jobs", "history", "daemon", "schedule", "tui"]),
     ("Serve", &["serve", "share", "user"]),
     ("Set up", &["init", "config", "completions", "man"]),
 ];
@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 25] = [
+const EXTRAS: [(&str, &str, &[Code]); 26] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -46,6 +46,7 @@ const EXTRAS: [(&str, &str, &[Code]); 25] = [
     ("history", "sitta history nightly-db --limit 5", &[]),
     ("daemon", "sitta daemon --metrics 127.0.0.1:9474", &[]),
     ("schedule", "sitta schedule install; sitta schedule show", &[]),
+    ("tui", "sitta tui; sitta tui --config ~/other.toml", &[INTERRUPTED]),
     ("serve", "sitta serve --share docs=~/Documents --share photos=nas:photos:ro", &[]),
     ("share", "sitta share add docs ~/Documents --read-only; sitta share list", &[]),
     ("user", "sitta user add ann --password-file ann.txt; sitta user list", &[]),

@@ -20,9 +20,12 @@ pub struct RunArgs {
     /// Read the config from this copy of it: for the daemon
     #[arg(long, hide = true)]
     pub copy: Option<PathBuf>,
-    /// End when this process does: for the daemon
+    /// End when this process does: for the daemon and the tui
     #[arg(long, hide = true)]
     pub parent: Option<u32>,
+    /// Tell again and again how much has flowed: for the tui
+    #[arg(long, hide = true, requires = "json")]
+    pub pulse: bool,
 }
 
 /// Why a job runs.

@@ -118,6 +118,8 @@ pub enum Verb {
     Daemon(DaemonArgs),
     /// Let this machine start the daemon by itself
     Schedule(ScheduleArgs),
+    /// Show the jobs on a screen of their own; run them and watch, look into places
+    Tui,
     /// Share folders with other sittas, browsers and scripts
     Serve(ServeArgs),
     /// Say what the server shares

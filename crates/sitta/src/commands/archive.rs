@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sitta_ops::archive::{self, ArchiveOptions, Origin, StepName};
 use sitta_ops::{Event, Report, RunError, Sink};
 use sitta_store::wrap::Bucket;
-use sitta_store::{Flow, Location};
+use sitta_store::Location;
 use sitta_tree::retention::Keep;
 
 use super::block_on;
@@ -32,7 +32,7 @@ pub fn run(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome {
 
 async fn pack(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome {
     let job = args.job.clone().map_or_else(|| name_of(&args.source), Ok)?;
-    let packed = Arc::new(Flow::default());
+    let packed = &around.packed;
     let json = around.json.as_ref();
     // What is wrong with the command is told before anything is gone to.
     let wish = Wish { level: args.level, cleans: !args.keep.is_empty() };
@@ -94,10 +94,10 @@ async fn pack(context: &Context, args: &ArchiveArgs, around: &Around) -> Outcome
     };
     let mut sides = sides(&to, &source.label);
     sides.locations[0] = source.store.location().to_owned();
-    let human = json.is_none().then(|| Human::new(context, sides.clone(), args.dry_run, &packed));
+    let human = json.is_none().then(|| Human::new(context, sides.clone(), args.dry_run, packed));
     let readers = around.readers(human.as_ref(), json);
     let state = moving::state(context)?;
-    let result = archive::archive(&origin, &to.store, &options, &state, &readers, &around.flow, &packed).await;
+    let result = archive::archive(&origin, &to.store, &options, &state, &readers, &around.flow, packed).await;
     if let Some(human) = &human {
         human.stop_progress();
     }

@@ -22,6 +22,7 @@ pub mod serve;
 mod share;
 mod sync;
 mod trash;
+mod tui;
 mod unpack;
 mod user;
 
@@ -94,6 +95,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         Verb::User(args) => user::run(context, &args),
         Verb::Jobs(args) => job::jobs(context, &args),
         Verb::History(args) => job::history(context, &args),
+        Verb::Tui => tui::run(context),
         Verb::Init => init::run(context),
         Verb::Config(args) => config::run(context, args.verb),
         Verb::Completions(args) => general::completions(context, args.shell),
@@ -133,6 +135,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::User(_) => "user",
         Verb::Jobs(_) => "jobs",
         Verb::History(_) => "history",
+        Verb::Tui => "tui",
         Verb::Init => "init",
         Verb::Config(_) => "config",
         Verb::Completions(_) => "completions",

@@ -34,6 +34,8 @@ pub struct Around {
     pub json: Option<Json>,
     /// Stops it.
     pub flow: Arc<Flow>,
+    /// What an archive has packed so far.
+    pub packed: Arc<Flow>,
     /// A job's recorder, if it is a job.
     pub recorder: Option<Arc<Recorder>>,
     armed: Arc<Once>,
@@ -43,12 +45,12 @@ impl Around {
     /// Of a run of its own, that the user stops. `two_way`: its sides are left and right.
     pub fn new(context: &Context, two_way: bool) -> Self {
         let json = context.json.then(|| Json::new(two_way));
-        Self { json, flow: Arc::default(), recorder: None, armed: Arc::new(Once::new()) }
+        Self { json, flow: Arc::default(), packed: Arc::default(), recorder: None, armed: Arc::new(Once::new()) }
     }
 
     /// Of one job of several, which are all stopped together.
     pub fn of_job(&self, json: Option<Json>, recorder: Option<Arc<Recorder>>) -> Self {
-        Self { json, recorder, flow: self.flow.clone(), armed: self.armed.clone() }
+        Self { json, recorder, flow: self.flow.clone(), packed: Arc::default(), armed: self.armed.clone() }
     }
 
     /// From now on Ctrl-C lets what was begun be finished; before, it ends the program at once.

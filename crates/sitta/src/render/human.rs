@@ -227,7 +227,7 @@ impl Sink for Human {
 }
 
 /// `31 new · 12 changed · 3 moved · 2 deleted · 84.2 MiB to send`
-fn plan_line(plan: &Summary) -> String {
+pub fn plan_line(plan: &Summary) -> String {
     let counts = [(plan.new, "new"), (plan.changed, "changed"), (plan.moved, "moved"), (plan.deleted, "deleted")];
     let mut parts: Vec<String> =
         counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", units::count(*n))).collect();

@@ -64,7 +64,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    fn update(&mut self, now: Instant, bytes: u64) -> f64 {
+    /// So many bytes have flowed by now; gives how many flow a second.
+    pub fn update(&mut self, now: Instant, bytes: u64) -> f64 {
         if let Some((then, before)) = self.last {
             let passed = now.duration_since(then).as_secs_f64().max(1e-6);
             let current = bytes.saturating_sub(before) as f64 / passed;
@@ -111,15 +112,24 @@ fn line(course: &Course, flow: &Flow, rate: &mut Rate, console: &Console, width:
 
 /// The numbers of one drawing.
 #[derive(Debug)]
-struct View {
-    files: (u64, u64),
-    bytes: (u64, u64),
-    speed: f64,
-    elapsed: Duration,
+pub struct View {
+    /// Files done, and all of them.
+    pub files: (u64, u64),
+    /// Bytes sent, and all of them.
+    pub bytes: (u64, u64),
+    /// Bytes a second; 0 if that is not known yet.
+    pub speed: f64,
+    /// Since the first byte.
+    pub elapsed: Duration,
 }
 
 impl View {
     fn text(&self) -> String {
+        self.parts().join("   ")
+    }
+
+    /// The bar with its share, then the numbers.
+    pub fn parts(&self) -> Vec<String> {
         let (done, all) = if self.bytes.1 > 0 { self.bytes } else { self.files };
         let share = if all == 0 { 1.0 } else { done.min(all) as f64 / all as f64 };
         let mut parts = vec![format!("{}  {:.0} %", bar(share), (share * 100.0).floor())];
@@ -135,7 +145,7 @@ impl View {
                 parts.push(format!("{} left", units::duration(left).replace(".0 s", " s")));
             }
         }
-        parts.join("   ")
+        parts
     }
 }
 

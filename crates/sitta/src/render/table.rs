@@ -70,6 +70,23 @@ pub fn keep_end(text: &str, width: usize) -> String {
     if width == 0 { String::new() } else { std::iter::once('…').chain(kept.into_iter().rev()).collect() }
 }
 
+/// Shortens `text` to `width` columns, keeping its beginning.
+pub fn keep_start(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+        if used > width {
+            break;
+        }
+        kept.push(c);
+    }
+    if width == 0 { kept } else { kept + "…" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +107,14 @@ mod tests {
         assert_eq!(keep_end("photos/IMG_1234.jpg", 40), "photos/IMG_1234.jpg");
         assert_eq!(keep_end("photos/IMG_1234.jpg", 9), "…1234.jpg");
         assert_eq!((keep_end("日本語", 3).as_str(), keep_end("abc", 0).as_str()), ("…語", ""));
+    }
+
+    #[test]
+    fn long_texts_keep_their_beginning() {
+        assert_eq!(
+            (keep_start("mirror a → b", 12).as_str(), keep_start("mirror a", 7).as_str()),
+            ("mirror a → b", "mirror…")
+        );
+        assert_eq!((keep_start("日本語", 4).as_str(), keep_start("abc", 0).as_str()), ("日…", ""));
     }
 }

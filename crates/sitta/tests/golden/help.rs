@@ -27,6 +27,7 @@ fn every_verb_explains_itself() {
         "daemon",
         "schedule",
         "schedule install",
+        "tui",
         "serve",
         "share",
         "share add",

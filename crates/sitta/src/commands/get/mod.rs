@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sitta_store::local::LocalStore;
-use sitta_store::{Flow, Location, Store};
+use sitta_store::{Flow, Location, Scheme, Store};
 use sitta_tree::{ContentHash, Entry, Existing, Kind, Policy, Printable, RelPath};
 
 use super::{block_on, moving};
 use crate::args::{GetArgs, MovingArgs, OneWayArgs, RuleArgs, Transport};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::{Named, Opened, open_entry};
+use crate::open::{Named, Opened, open_entry, scheme};
 use crate::render::failure;
 use crate::signals::stop_on_signals;
 
@@ -63,15 +63,13 @@ struct Got {
 
 /// Gets one file; none if the location is a folder.
 pub fn file(context: &Context, args: &GetArgs) -> Outcome<Option<Exit>> {
-    if args.transport == Transport::Udp {
-        return Err(Failure::usage("UDP is spoken between two sittas only, and not by this version yet")
-            .note("nothing was downloaded")
-            .hint("leave out --transport, or write --transport tcp"));
-    }
+    let by_udp = (args.transport == Transport::Udp).then(|| context.by_udp());
+    let context = by_udp.as_ref().unwrap_or(context);
     let destination = destination(args)?;
     let flow = Arc::new(Flow::default());
     let got = block_on(async {
         let (opened, named) = open_entry(context, &args.location).await?;
+        speaks_udp(args, &opened)?;
         match named {
             Named::Folder => folder_is_there(&opened).await.map(|()| None),
             Named::Entry(path, entry) => {
@@ -82,6 +80,16 @@ pub fn file(context: &Context, args: &GetArgs) -> Outcome<Option<Exit>> {
         }
     })?;
     got.map(|got| tell::tell(context, &got)).transpose()
+}
+
+/// Only another sitta can be told to send by UDP.
+fn speaks_udp(args: &GetArgs, opened: &Opened) -> Outcome<()> {
+    match args.transport == Transport::Udp && scheme(opened.store.location()) != Some(Scheme::Sitta) {
+        true => Err(Failure::usage(format!("{} cannot be had by UDP", opened.label))
+            .note("UDP is spoken between two sittas only; nothing was downloaded")
+            .hint("leave out --transport, or write --transport tcp")),
+        false => Ok(()),
+    }
 }
 
 /// Copies what is in a folder.
@@ -102,6 +110,8 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
     };
     let destination = args.destination.unwrap_or_else(|| ".".into());
     let way = OneWayArgs { source: args.location, destination, moving, hard_links: false };
+    let by_udp = (args.transport == Transport::Udp).then(|| context.by_udp());
+    let context = by_udp.as_ref().unwrap_or(context);
     moving::run(context, way, "copy", Policy::Copy { existing }, &moving::Around::new(context, false))
 }
 

@@ -18,6 +18,18 @@ use crate::output::Out;
 use crate::render::table::{Align, Table};
 use crate::render::{failure, units};
 
+/// What the list tells of each run.
+pub const COLUMNS: [(&str, Align); 8] = [
+    ("BEGAN", Align::Left),
+    ("JOB", Align::Left),
+    ("RESULT", Align::Left),
+    ("CHANGED", Align::Right),
+    ("PROBLEMS", Align::Right),
+    ("SENT", Align::Right),
+    ("TOOK", Align::Right),
+    ("RUN", Align::Left),
+];
+
 /// One run: of a job, or of a verb that somebody typed.
 enum Entry {
     Job(Box<Run>),
@@ -56,18 +68,8 @@ pub fn history(context: &Context, args: &HistoryArgs) -> Outcome {
         out.flush()?;
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&[
-        Align::Left,
-        Align::Left,
-        Align::Left,
-        Align::Right,
-        Align::Right,
-        Align::Right,
-        Align::Right,
-        Align::Left,
-    ]);
-    let head = ["BEGAN", "JOB", "RESULT", "CHANGED", "PROBLEMS", "SENT", "TOOK", "RUN"];
-    table.row(head.map(str::to_owned).to_vec());
+    let mut table = Table::new(&COLUMNS.map(|(_, align)| align));
+    table.row(COLUMNS.map(|(head, _)| head.to_owned()).to_vec());
     entries.iter().for_each(|entry| table.row(row(context, entry)));
     table.lines().try_for_each(|line| out.line(line))?;
     out.flush()?;
@@ -251,18 +253,46 @@ fn add(object: &mut Value, seconds: f64, counts: &Counts) {
 
 /// One run, with all that is known of it.
 fn one(context: &Context, history: &History, out: &mut Out, entry: &Entry) -> Outcome<()> {
-    let told = match entry {
-        Entry::Job(run) => history.told_of(&run.id).map_err(|error| failed(&error))?,
-        Entry::Typed(_) => Vec::new(),
-    };
     if context.json {
         let mut object = object(context, entry);
-        object["notifications"] = told.iter().map(notification).collect::<Vec<_>>().into();
+        object["notifications"] = told(history, entry)?.iter().map(notification).collect::<Vec<_>>().into();
         out.line(object)?;
         return out.line(json!({
             "event": "report", "verb": "history", "outcome": "success", "problems": [], "runs": 1,
         }));
     }
+    facts(context, history, entry)?.into_iter().try_for_each(|line| out.line(line))
+}
+
+/// All that is known of a job's run, a line each.
+pub fn facts_of(context: &Context, history: &History, run: Run) -> Outcome<Vec<String>> {
+    facts(context, history, &Entry::Job(Box::new(run)))
+}
+
+/// A run as the list shows it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its id.
+    pub run: String,
+    /// A cell for each of the [`COLUMNS`].
+    pub cells: Vec<String>,
+}
+
+/// Runs of jobs as the list shows them.
+pub fn list_of(context: &Context, runs: Vec<Run>) -> Vec<Listed> {
+    let one = |run: Run| Listed { run: run.id.clone(), cells: row(context, &Entry::Job(Box::new(run))) };
+    runs.into_iter().map(one).collect()
+}
+
+fn told(history: &History, entry: &Entry) -> Outcome<Vec<Queued>> {
+    match entry {
+        Entry::Job(run) => history.told_of(&run.id).map_err(|error| failed(&error)),
+        Entry::Typed(_) => Ok(Vec::new()),
+    }
+}
+
+fn facts(context: &Context, history: &History, entry: &Entry) -> Outcome<Vec<String>> {
+    let told = told(history, entry)?;
     let mut table = Table::new(&[Align::Left, Align::Left]);
     let mut fact = |name: &str, text: String| {
         if !text.is_empty() {
@@ -303,25 +333,26 @@ fn one(context: &Context, history: &History, out: &mut Out, entry: &Entry) -> Ou
             fact("Result", sum_up(&Ending { counts: counts(run), seconds, ..Ending::of(ended, 0) }));
         }
     }
-    table.lines().try_for_each(|line| out.line(line))?;
+    let mut lines: Vec<String> = table.lines().collect();
     if let Entry::Job(run) = entry
         && let Some((_, ending)) = &run.end
     {
         if let Some(message) = &ending.message {
-            out.line(format!("\n{message}"))?;
+            lines.push(String::new());
+            lines.extend(message.lines().map(str::to_owned));
         }
         if !ending.problems.is_empty() {
-            out.line("\nProblems")?;
+            lines.extend(["", "Problems"].map(str::to_owned));
             let mut table = Table::new(&[Align::Left, Align::Left]);
             ending.problems.iter().for_each(|note| table.row(vec![note.path.clone(), note.message.clone()]));
-            table.lines().try_for_each(|line| out.line(format!("  {line}")))?;
+            lines.extend(table.lines().map(|line| format!("  {line}")));
             let more = ending.counts.problems.saturating_sub(ending.problems.len() as u64);
             if more > 0 {
-                out.line(format!("  … and {} more, in the log", units::count(more)))?;
+                lines.push(format!("  … and {} more, in the log", units::count(more)));
             }
         }
     }
-    Ok(())
+    Ok(lines)
 }
 
 fn told_line(message: &Queued, zone: &jiff::tz::TimeZone) -> String {

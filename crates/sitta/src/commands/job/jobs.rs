@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use sitta_jobs::metrics::JobState;
-use sitta_jobs::{JobError, JobLock, Run};
+use sitta_jobs::{History, JobError, JobLock, Run};
 
 use super::states::{running, states};
 use super::{failed, find, open_history, zone};
 use crate::args::JobsArgs;
-use crate::config::Job;
+use crate::config::{Config, Job};
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::render::table::{Align, Table};
@@ -44,27 +44,53 @@ pub fn jobs(context: &Context, args: &JobsArgs) -> Outcome {
     let mut table = Table::new(&[Align::Left; 5]);
     table.row(["JOB", "WHAT", "LAST", "WHEN", "NEXT"].map(str::to_owned).to_vec());
     for state in &shown {
-        let job = &config.job[&state.job];
-        let zone = zone(config, job);
-        let what = format!(
-            "{} {} → {}",
-            job.verb.name(),
-            context.shorten(&job.source_text()),
-            context.shorten(&job.target_text())
-        );
-        let (last, when) = last(state, running(&history, &state.job)?.as_ref(), &zone);
-        table.row(vec![state.job.clone(), what, last, when, next(state, job, &zone, now)]);
+        let Line { job, what, last, when, next, .. } = line(context, &history, state, now)?;
+        table.row(vec![job, what, last, when, next]);
     }
     table.lines().try_for_each(|line| out.line(line))?;
     out.flush()?;
-    let waits = shown.iter().any(|state| state.next.is_some() || config.job[&state.job].watch);
-    if waits && daemon(context)?.is_none() && !context.quiet {
+    if wait(config, &shown) && daemon(context)?.is_none() && !context.quiet {
         let hint = context.console.style.accent("hint:");
         context
             .console
             .line(format!("{hint} no daemon is running, so nothing runs by itself: `sitta schedule install`"));
     }
     Ok(Exit::Done)
+}
+
+/// A job as the list shows it.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Its name.
+    pub job: String,
+    /// `mirror ~/Documents → nas:documents`
+    pub what: String,
+    /// How it ended last, or that it runs.
+    pub last: String,
+    /// When that was, or since when it runs.
+    pub when: String,
+    /// When it runs next.
+    pub next: String,
+    /// Its run that goes on.
+    pub running: Option<Run>,
+}
+
+/// What the list shows of a job.
+pub fn line(context: &Context, history: &History, state: &JobState, now: Timestamp) -> Outcome<Line> {
+    let config = context.config()?;
+    let job = &config.job[&state.job];
+    let zone = zone(config, job);
+    let (from, to) = (context.shorten(&job.source_text()), context.shorten(&job.target_text()));
+    let what = format!("{} {from} → {to}", job.verb.name());
+    let running = running(history, &state.job)?;
+    let (last, when) = last(state, running.as_ref(), &zone);
+    let next = next(state, job, &zone, now);
+    Ok(Line { job: state.job.clone(), what, last, when, next, running })
+}
+
+/// Whether any of these jobs waits for a daemon.
+pub fn wait(config: &Config, states: &[JobState]) -> bool {
+    states.iter().any(|state| state.next.is_some() || config.job[&state.job].watch)
 }
 
 fn last(state: &JobState, running: Option<&Run>, zone: &TimeZone) -> (String, String) {
@@ -109,7 +135,7 @@ fn object(state: &JobState, job: &Job, running: Option<&Run>) -> Value {
 }
 
 /// The process of the daemon, if one runs.
-fn daemon(context: &Context) -> Outcome<Option<u32>> {
+pub fn daemon(context: &Context) -> Outcome<Option<u32>> {
     match JobLock::daemon(context.state_dir()?) {
         Ok(_) => Ok(None),
         Err(JobError::Busy { pid, .. }) => Ok(Some(pid)),

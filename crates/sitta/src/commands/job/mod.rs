@@ -1,7 +1,7 @@
 //! Jobs: run, listed, looked back on.
 
-mod history;
-mod jobs;
+pub mod history;
+pub mod jobs;
 mod run;
 mod states;
 pub mod tell;
@@ -16,6 +16,7 @@ pub use history::history;
 pub use jobs::jobs;
 pub use run::{next, run};
 pub use states::states;
+pub use work::places;
 
 use crate::config::{Config, Job};
 use crate::context::Context;

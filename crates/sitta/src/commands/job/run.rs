@@ -1,7 +1,8 @@
 //! `sitta run`: jobs, one after the other.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -122,7 +123,9 @@ fn one(context: &Context, name: &str, job: &Job, args: &RunArgs, around: &Around
     let about = about(config, name, job);
     tell::pings(context, job, &start(&about, &id), &recorder);
     let (began, around) = (Instant::now(), around.of_job(json, Some(recorder.clone())));
+    let pulse = args.pulse.then(|| Pulse::start(&around));
     let result = work::work(context, name, job, false, &around);
+    drop(pulse);
     let (exit, message) = match &result {
         Ok(exit) => (*exit, None),
         Err(failure) => (failure.exit, Some(failure.to_string()).filter(|text| !text.is_empty())),
@@ -171,6 +174,35 @@ fn head(context: &Context, name: &str, job: &Job, id: &str, args: &RunArgs, now:
     let at = format!("{} {}", stamp(now, &zone), now.to_zoned(zone.clone()).strftime("%Z"));
     let (verb, from, to) = (job.verb.name(), job.source_text(), job.target_text());
     format!("{name}: {verb} {from} → {to}\nrun {id} ({why}), process {}, {at}", std::process::id())
+}
+
+/// Tells how much has flowed so far, again and again, until it is dropped.
+struct Pulse(Option<mpsc::Sender<()>>, Option<JoinHandle<()>>);
+
+impl Pulse {
+    /// Between two beats.
+    const PAUSE: Duration = Duration::from_millis(200);
+
+    fn start(around: &Around) -> Self {
+        let Some(json) = around.json.clone() else { return Self(None, None) };
+        let (flow, packed) = (around.flow.clone(), around.packed.clone());
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(Self::PAUSE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // What an archive's headway is counted by is what was packed.
+                let bytes = if packed.bytes() > 0 { packed.bytes() } else { flow.bytes() };
+                json.object(&json!({"event": "pulse", "bytes": bytes, "entries": flow.entries()}));
+            }
+        });
+        Self(Some(stop), Some(thread))
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        self.1.take().map(JoinHandle::join);
+    }
 }
 
 /// Notes in the history how a run goes on; what cannot be noted now shows when it ends.

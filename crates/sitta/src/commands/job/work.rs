@@ -1,15 +1,16 @@
 //! What a job does, in the words of the command line.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
-
+use crate::archive_name;
 use crate::args::{
     ArchiveArgs, ConflictPolicy, CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, RuleArg, RuleArgs, SyncArgs,
     parse_keep, parse_max_delete, parse_rate,
 };
 use crate::commands::moving::Around;
 use crate::commands::{archive, copy, mirror, sync};
-use crate::config::{Job, Limit, OnConflict, Verb};
+use crate::config::{Job, Limit, OnConflict, Place, Verb};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
 use crate::render::units::parse_duration;
@@ -85,6 +86,25 @@ fn both_ways(context: &Context, job: &Job, dry_run: bool) -> SyncArgs {
         forget: false,
         moving: moving(job, dry_run),
     }
+}
+
+/// Where a job reads and writes: what to call each place, and how it is written. Of an archive, the folder it goes to.
+pub fn places(context: &Context, job: &Job) -> Vec<(String, OsString)> {
+    let folder = |label: &str, place: &Place| {
+        let named = archive_name::written(&place.location, place.written.expose().as_bytes());
+        match named {
+            Ok(Some(name)) if job.verb == Verb::Archive => {
+                let whole = context.place_of_config(place).into_vec();
+                let kept = whole.len().saturating_sub(name.len());
+                let label = label.strip_suffix(name.as_str()).unwrap_or(label).to_owned();
+                (label, OsString::from_vec(whole[..kept].to_vec()))
+            }
+            _ => (label.to_owned(), context.place_of_config(place)),
+        }
+    };
+    let from = job.from.0.iter().map(|place| (place.text(), context.place_of_config(place)));
+    let to = job.to.iter().map(|place| folder(&place.text(), place));
+    from.chain(to).map(|(label, written)| (context.shorten(&label), written)).collect()
 }
 
 fn moving(job: &Job, dry_run: bool) -> MovingArgs {
