@@ -205,3 +205,27 @@ fn a_watched_sync_with_a_server_reacts_at_once_in_both_directions() {
     finish(child);
     assert_same(&world.src, &world.dst);
 }
+
+#[test]
+fn a_file_comes_by_udp_too() {
+    let world = World::new();
+    let server = Server::start(&world, "127.0.0.1:0");
+    put(&world.dst, "large", &(0..20_000_000_u32).map(|n| (n % 253) as u8).collect::<Vec<_>>());
+    put(&world.dst, "d/small", b"content");
+    let file = format!("{}/large", server.url());
+    let run = world.sitta(&["get", &file, "by-udp", "--transport", "udp", "--json"]);
+    run.expect_code(0);
+    assert_eq!(fs::read(world.path("by-udp")).expect("read"), fs::read(world.dst.join("large")).expect("read"));
+    world.sitta(&["get", &server.url(), "folder", "--transport", "udp"]).expect_code(0);
+    assert_same(&world.dst, &world.path("folder"));
+    let missing = world.sitta(&["get", &format!("{}/none", server.url()), "--transport", "udp"]);
+    missing.expect_code(1);
+    // Where no UDP gets through, that is said.
+    let mut known = Server::start(&world, "127.0.0.1:0");
+    let url = format!("{}/large", known.url());
+    known.end(Signal::KILL);
+    let gone = world.sitta(&["get", &url, "--transport", "udp"]);
+    gone.expect_code(1);
+    let elsewhere = world.sitta(&["get", world.dst.join("large").to_str().expect("UTF-8"), "x", "--transport", "udp"]);
+    elsewhere.expect_code(2);
+}
