@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt, stream};
-use sitta_tree::{Base, Entry, Kind, Meta, NodeId, Policy, Problem, ProblemKind, RelPath, Side, Tree, Unknown, fold_key};
+use sitta_tree::{
+    Base, Entry, Kind, Meta, NodeId, Policy, Problem, ProblemKind, RelPath, Side, Tree, Unknown, fold_key,
+};
 
 use crate::transfer::{Run, Trees};
 

@@ -116,11 +116,10 @@ impl Accounts {
 
     /// Whether nobody needs to log in yet: there is neither user nor token.
     pub fn is_empty(&self) -> bool {
-        let any = self.db().query_row(
-            "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM token)",
-            [],
-            |row| row.get::<_, bool>(0),
-        );
+        let any =
+            self.db().query_row("SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM token)", [], |row| {
+                row.get::<_, bool>(0)
+            });
         // Where that cannot be told, nobody comes in without a login.
         matches!(any, Ok(false))
     }
@@ -154,14 +153,10 @@ impl Accounts {
     /// If they cannot be read.
     pub fn users(&self) -> Result<Vec<User>, ServeError> {
         let db = self.db();
-        let users = db
-            .prepare("SELECT name, shares, write FROM user ORDER BY name")
-            .and_then(|mut all| {
-                all.query_map([], |row| {
-                    Ok(User { name: row.get(0)?, scope: scope(row.get(1)?, row.get(2)?) })
-                })?
+        let users = db.prepare("SELECT name, shares, write FROM user ORDER BY name").and_then(|mut all| {
+            all.query_map([], |row| Ok(User { name: row.get(0)?, scope: scope(row.get(1)?, row.get(2)?) }))?
                 .collect()
-            });
+        });
         users.map_err(|error| self.failed(&error))
     }
 
@@ -171,9 +166,9 @@ impl Accounts {
     /// If it cannot be written down.
     pub fn make_token(&self, name: &str, scope: &Scope, expires: Option<i64>) -> Result<String, ServeError> {
         let salts = [(); 2].map(|()| argon2::password_hash::phc::Salt::generate());
-        let token = salts.iter().fold(String::from("sitta_"), |token, salt| {
-            token + &sitta_store::sitta::wire::hex(salt.as_ref())
-        });
+        let token = salts
+            .iter()
+            .fold(String::from("sitta_"), |token, salt| token + &sitta_store::sitta::wire::hex(salt.as_ref()));
         let (hash, shares) = (blake3::hash(token.as_bytes()), listed(scope));
         self.db()
             .execute(
@@ -199,9 +194,8 @@ impl Accounts {
     /// If they cannot be read.
     pub fn tokens(&self) -> Result<Vec<Token>, ServeError> {
         let db = self.db();
-        let tokens = db
-            .prepare("SELECT name, shares, write, expires FROM token ORDER BY name")
-            .and_then(|mut all| {
+        let tokens =
+            db.prepare("SELECT name, shares, write, expires FROM token ORDER BY name").and_then(|mut all| {
                 all.query_map([], |row| {
                     let scope = scope(row.get(1)?, row.get(2)?);
                     Ok(Token { name: row.get(0)?, scope, expires: row.get(3)? })
@@ -254,14 +248,16 @@ impl Accounts {
 }
 
 /// The hash of a password that nobody has.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2l0dGFzaXR0YXNpdHRh$0000000000000000000000000000000000000000000";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2l0dGFzaXR0YXNpdHRh$0000000000000000000000000000000000000000000";
 
 fn listed(scope: &Scope) -> Option<String> {
     scope.shares.as_ref().map(|shares| shares.join("\n"))
 }
 
 fn scope(shares: Option<String>, write: bool) -> Scope {
-    let shares = shares.map(|shares| shares.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect());
+    let shares =
+        shares.map(|shares| shares.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect());
     Scope { shares, write }
 }
 

@@ -102,13 +102,8 @@ fn make(dir: &Path, files: &CertificateFiles, names: &[String]) -> Result<(), Se
 fn write(file: &Path, text: &str) -> Result<(), ServeError> {
     let failed = |error: std::io::Error| wrong(file, &error);
     let beside = file.with_extension("new");
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(failed)?;
+    let mut out =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(failed)?;
     fs::rename(&beside, file).map_err(failed)
 }

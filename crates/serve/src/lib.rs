@@ -20,10 +20,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use self::accounts::{Accounts, Scope};
+use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
 pub use self::listen::Running;
 pub use self::share::Share;
-use self::audit::Audit;
 use self::throttle::Throttle;
 
 /// Why a server does not start or an account cannot be changed.

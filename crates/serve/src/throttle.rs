@@ -59,7 +59,6 @@ impl Throttle {
         }
         *known = Failures { count: known.count.saturating_add(1), last: now };
     }
-
 }
 
 #[cfg(test)]

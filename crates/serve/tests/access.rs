@@ -103,9 +103,21 @@ async fn nothing_outside_the_share_is_reached() {
     symlink("../secret", served.shared().join("link")).unwrap();
     let client = client(&served);
     for path in [
-        "../secret", "%2e%2e/secret", "d/../../secret", "d%2f..%2f..%2fsecret", "..%2fsecret", "%2e%2e%2fsecret",
-        "up/secret", "link", "/../secret", "d//..//..//secret", "%00", "d/%2e%2e/%2e%2e/secret", "....//secret",
-        "..%5csecret", "%252e%252e/secret",
+        "../secret",
+        "%2e%2e/secret",
+        "d/../../secret",
+        "d%2f..%2f..%2fsecret",
+        "..%2fsecret",
+        "%2e%2e%2fsecret",
+        "up/secret",
+        "link",
+        "/../secret",
+        "d//..//..//secret",
+        "%00",
+        "d/%2e%2e/%2e%2e/secret",
+        "....//secret",
+        "..%5csecret",
+        "%252e%252e/secret",
     ] {
         for what in ["files", "stat", "list", "tree"] {
             let mut target = reqwest::Url::parse(&url(&served, "/shares/files/")).unwrap();
@@ -139,7 +151,8 @@ async fn tls_to(served: &Served) -> tokio_rustls::client::TlsStream<tokio::net::
     let file = served.dir.path().join("tls/certificate.pem");
     roots.add(rustls::pki_types::CertificateDer::from_pem_file(file).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
     let name = "localhost".try_into().unwrap();

@@ -60,9 +60,13 @@ async fn curl_gets_files_and_parts_by_both_versions() {
         assert!(head.contains("content-length: 3000000") && head.contains("accept-ranges: bytes"), "{head}");
         assert!(head.ends_with(&format!("{told} 200")), "{head}");
     }
-    let missing = curl(&served, &["--write-out", "%{http_code} %{content_type}", &url(&served, "/files/none")]).await;
+    let missing =
+        curl(&served, &["--write-out", "%{http_code} %{content_type}", &url(&served, "/files/none")]).await;
     let missing = String::from_utf8(missing.stdout).unwrap();
-    assert!(missing.ends_with("404 application/problem+json") && missing.contains("nothing stands there"), "{missing}");
+    assert!(
+        missing.ends_with("404 application/problem+json") && missing.contains("nothing stands there"),
+        "{missing}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

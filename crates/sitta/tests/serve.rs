@@ -226,6 +226,7 @@ fn a_file_comes_by_udp_too() {
     known.end(Signal::KILL);
     let gone = world.sitta(&["get", &url, "--transport", "udp"]);
     gone.expect_code(1);
-    let elsewhere = world.sitta(&["get", world.dst.join("large").to_str().expect("UTF-8"), "x", "--transport", "udp"]);
+    let elsewhere =
+        world.sitta(&["get", world.dst.join("large").to_str().expect("UTF-8"), "x", "--transport", "udp"]);
     elsewhere.expect_code(2);
 }

@@ -45,9 +45,11 @@ pub(crate) fn tls(options: &WebOptions) -> Result<rustls::ClientConfig, String> 
         .map_err(|e| format!("TLS cannot be set up: {e}"))?;
     let tls = match &options.known {
         None => tls.with_root_certificates(roots),
-        Some(known) => tls
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::new(known.clone(), roots, provider))),
+        Some(known) => tls.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(
+            known.clone(),
+            roots,
+            provider,
+        ))),
     };
     Ok(tls.with_no_client_auth())
 }

@@ -1,7 +1,7 @@
 //! Where directories are only implied, a file and what lies "below" it can stand side by side. Nobody could tell such
 //! two apart later, so nothing is written before what had its name in another kind is gone.
 
-use sitta_store::{Change, ErrorKind};
+use sitta_store::{Change, ErrorKind, Store};
 use sitta_tree::{Kind, Problem, ProblemKind, RelPath, Tree};
 
 use super::Executor;
@@ -20,12 +20,10 @@ impl Executor<'_> {
         let problem = |kind, message: String| Problem::new(item.path.clone(), kind, message);
         let still = |what: String| Err(problem(ProblemKind::Changed, format!("not written: {what}")));
         let looked = match in_the_way == item.path {
-            // A file at the path itself is what the write's own precondition is about; an empty directory is in nobody's way.
-            true => match store.list(&in_the_way).await {
-                Ok(below) if !below.is_empty() => {
-                    return still("something still stands below this name".to_owned());
-                }
-                listed => listed.map(drop),
+            // A file at the path itself is what the write's own precondition is about.
+            true => match holds_anything(&**store, &in_the_way).await {
+                Ok(true) => return still("something still stands below this name".to_owned()),
+                looked => looked.map(drop),
             },
             false => match store.stat(&in_the_way).await {
                 Ok(Some(entry)) if entry.kind != Kind::Dir => {
@@ -41,6 +39,20 @@ impl Executor<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether anything but directories stands below a directory: where they are only implied, they are in nobody's way.
+async fn holds_anything(store: &dyn Store, dir: &RelPath) -> sitta_store::Result<bool> {
+    let mut dirs = vec![dir.clone()];
+    while let Some(dir) = dirs.pop() {
+        for (name, entry) in store.list(&dir).await? {
+            match dir.join(&name) {
+                Ok(below) if entry.kind == Kind::Dir => dirs.push(below),
+                _ => return Ok(true),
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// What the scan saw in another kind: a directory at the path, or a file above it.

@@ -61,7 +61,10 @@ impl FromRequestParts<Arc<App>> for Caller {
         let peer = peer.ok_or_else(|| Trouble::odd("nobody knows where this comes from"))?;
         let Some(login) = parts.headers.get(AUTHORIZATION) else {
             // Whoever sits at this machine, until there are accounts; but no page of some web site in its browser.
-            return match peer.to_canonical().is_loopback() && is_local(&parts.headers, parts) && app.accounts.is_empty() {
+            return match peer.to_canonical().is_loopback()
+                && is_local(&parts.headers, parts)
+                && app.accounts.is_empty()
+            {
                 true => Ok(Self { name: String::new(), from: peer, scope: Scope::ALL }),
                 false => Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "who are you? A login is needed")),
             };

@@ -13,8 +13,7 @@ use futures::StreamExt;
 use sitta_store::sitta::batch::{BROKEN, LAST};
 use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name};
 use sitta_store::{
-    ByteStream, Change, Error, ErrorKind, Flow, Maker, Precondition, Source, TEMP_PREFIX, What,
-    Write, Written,
+    ByteStream, Change, Error, ErrorKind, Flow, Maker, Precondition, Source, TEMP_PREFIX, What, Write, Written,
 };
 use sitta_tree::{Kind, Meta, RelPath};
 
@@ -241,7 +240,9 @@ impl Pieces {
         if self.piece == 0 {
             let word = self.arriving.take(4).await.map_err(|_| lost)?;
             match u32::from_be_bytes(word[..].try_into().expect("four bytes")) {
-                LAST if self.left.is_some_and(|left| left > 0) => return Err("fewer bytes came than were announced"),
+                LAST if self.left.is_some_and(|left| left > 0) => {
+                    return Err("fewer bytes came than were announced");
+                }
                 LAST => return Ok(None),
                 BROKEN => return Err("the client could not read the rest"),
                 len => self.piece = len as usize,

@@ -24,7 +24,11 @@ const ALIVE: Duration = Duration::from_secs(10);
 /// All that changes in a share from now on.
 pub(super) async fn listen(State(app): State<Arc<App>>, target: Target) -> Result<Response, Trouble> {
     let Some(news) = target.share.hub.listen(&target.share.store).await? else {
-        return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", "this share cannot tell of changes"));
+        return Err(Trouble::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "unsupported",
+            "this share cannot tell of changes",
+        ));
     };
     let events = stream::unfold((news, app.stopped.clone(), true), |(mut news, mut stopped, first)| async move {
         if first {

@@ -73,7 +73,8 @@ async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<R
     let body = match *method {
         Method::HEAD => Body::empty(),
         _ => {
-            let source = Source::Stored { store: share.store.clone(), path: path.clone(), version: entry.fingerprint() };
+            let source =
+                Source::Stored { store: share.store.clone(), path: path.clone(), version: entry.fingerprint() };
             Body::from_stream(part(source, from, to, entry.size).await?)
         }
     };
@@ -178,7 +179,12 @@ fn short(source: &Source) -> sitta_store::Error {
         Source::Stored { store, path, .. } => (store.location().to_owned(), Some(path.clone())),
         _ => (String::new(), None),
     };
-    sitta_store::Error::new(ErrorKind::Changed, &location.as_str().into(), path, "gave fewer bytes than it should have")
+    sitta_store::Error::new(
+        ErrorKind::Changed,
+        &location.as_str().into(),
+        path,
+        "gave fewer bytes than it should have",
+    )
 }
 
 #[cfg(test)]

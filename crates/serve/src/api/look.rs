@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde_json::json;
-use sitta_store::sitta::wire::{Text, TreeLine, WireEntry, WireProblem, WireShare};
 use sitta_store::ScanOptions;
+use sitta_store::sitta::wire::{Text, TreeLine, WireEntry, WireProblem, WireShare};
 use sitta_tree::{Kind, NodeId, RelPath, Tree};
 
 use super::access::{Caller, Target};

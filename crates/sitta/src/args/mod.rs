@@ -25,7 +25,9 @@ pub use job::{Cause, DaemonArgs, HistoryArgs, JobsArgs, Keeper, RunArgs, Schedul
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
 pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, parse_max_delete, parse_rate};
 pub use rules::{RuleArg, RuleArgs};
-pub use serve::{ScopeArgs, ServeArgs, ShareAddArgs, ShareArgs, ShareVerb, UserAddArgs, UserArgs, UserTokenArgs, UserVerb};
+pub use serve::{
+    ScopeArgs, ServeArgs, ShareAddArgs, ShareArgs, ShareVerb, UserAddArgs, UserArgs, UserTokenArgs, UserVerb,
+};
 pub use sync::{ConflictPolicy, ConflictsArgs, ConflictsVerb, Keep, ResolveArgs, SyncArgs};
 pub use trash::{TrashArgs, TrashEmptyArgs, TrashListArgs, TrashRestoreArgs, TrashVerb, WhichTrash, parse_keep};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sitta_ops::archive::{self, ArchiveOptions, Origin, StepName};
 use sitta_ops::{Event, Report, RunError, Sink};
-use sitta_store::wrap::Bucket;
 use sitta_store::Location;
+use sitta_store::wrap::Bucket;
 use sitta_tree::retention::Keep;
 
 use super::block_on;

@@ -74,8 +74,12 @@ pub fn failure(error: &ServeError) -> Failure {
         ServeError::Listen { address, source } => {
             let failure = Failure::failed(format!("cannot listen on {address}")).note(source.to_string());
             match source.kind() {
-                std::io::ErrorKind::AddrInUse => failure.hint("another server runs there; name another port with --listen"),
-                std::io::ErrorKind::PermissionDenied => failure.hint("ports below 1024 are for root; name another one with --listen"),
+                std::io::ErrorKind::AddrInUse => {
+                    failure.hint("another server runs there; name another port with --listen")
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    failure.hint("ports below 1024 are for root; name another one with --listen")
+                }
                 _ => failure.hint("name an address of this machine with --listen"),
             }
         }
@@ -137,7 +141,9 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let mut shares: Vec<(Share, String)> = Vec::new();
     for (name, location, writable) in wanted(context, args)? {
         if shares.iter().any(|(share, _)| share.name == name) {
-            return Err(Failure::usage(format!("two shares are called '{name}'")).hint("give each a name of its own"));
+            return Err(
+                Failure::usage(format!("two shares are called '{name}'")).hint("give each a name of its own")
+            );
         }
         let opened = open::open(context, &location).await?;
         // What is not there now is a mistake that would be hard to find later.
@@ -166,7 +172,8 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let certificate = certificate.map_err(|error| failure(&error))?;
     let fingerprint = certificate.fingerprint();
     let nobody = accounts.is_empty();
-    let labels: Vec<_> = shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
+    let labels: Vec<_> =
+        shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
     let listen = addresses(listen)?;
     let options =
         Options { listen, shares: shares.into_iter().map(|(share, _)| share).collect(), accounts, certificate };

@@ -50,7 +50,9 @@ fn list(context: &Context) -> Outcome {
     if context.json {
         for (name, share) in shares {
             let location = share.location.location.to_string();
-            out.line(json!({ "event": "share", "name": name, "location": location, "read_only": share.read_only }))?;
+            out.line(
+                json!({ "event": "share", "name": name, "location": location, "read_only": share.read_only }),
+            )?;
         }
         out.flush()?;
         return Ok(Exit::Done);
@@ -69,9 +71,8 @@ fn list(context: &Context) -> Outcome {
 }
 
 fn remove(context: &Context, name: &str) -> Outcome {
-    let missing = || {
-        Failure::usage(format!("the config has no share called '{name}'")).hint("`sitta share list` shows them")
-    };
+    let missing =
+        || Failure::usage(format!("the config has no share called '{name}'")).hint("`sitta share list` shows them");
     let text = write::read(&context.config_file)?.ok_or_else(missing)?;
     let mut document: DocumentMut = text
         .parse()

@@ -49,9 +49,8 @@ fn add(context: &Context, args: &UserAddArgs) -> Outcome {
         }
         None if context.can_ask => {
             let ask = |prompt: String| {
-                rpassword::prompt_password(prompt).map_err(|error| {
-                    Failure::failed("the password could not be asked for").note(error.to_string())
-                })
+                rpassword::prompt_password(prompt)
+                    .map_err(|error| Failure::failed("the password could not be asked for").note(error.to_string()))
             };
             let first = ask(format!("Password for {}: ", args.name))?;
             if first != ask("The same once more: ".to_owned())? {
@@ -84,8 +83,7 @@ fn token(context: &Context, args: &UserTokenArgs) -> Outcome {
         }
     };
     let scope = scope(&args.scope);
-    let token =
-        accounts(context)?.make_token(&args.name, &scope, expires).map_err(|error| failure(&error))?;
+    let token = accounts(context)?.make_token(&args.name, &scope, expires).map_err(|error| failure(&error))?;
     let mut out = context.out();
     match context.json {
         true => out.line(json!({ "event": "token", "name": args.name, "token": token, "expires": expires }))?,
@@ -101,9 +99,7 @@ fn list(context: &Context) -> Outcome {
     let tokens = accounts.tokens().map_err(|error| failure(&error))?;
     let mut out = context.out();
     if context.json {
-        let each = |kind: &str, name: &str, scope: &Scope, expires: Option<i64>| {
-            json!({ "event": kind, "name": name, "shares": scope.shares, "write": scope.write, "expires": expires })
-        };
+        let each = |kind: &str, name: &str, scope: &Scope, expires: Option<i64>| json!({ "event": kind, "name": name, "shares": scope.shares, "write": scope.write, "expires": expires });
         for user in &users {
             out.line(each("user", &user.name, &user.scope, None))?;
         }

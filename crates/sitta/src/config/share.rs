@@ -33,8 +33,12 @@ impl Serve {
     pub fn misfit(&self) -> Option<Misfit> {
         let misfit = |key, what: &str, hint: &str| Some(Misfit { key, what: what.into(), hint: hint.into() });
         match (&self.certificate, &self.key) {
-            (Some(_), None) => misfit("certificate", "'certificate' is of no use without 'key'", "add key = \"FILE\""),
-            (None, Some(_)) => misfit("key", "'key' is of no use without 'certificate'", "add certificate = \"FILE\""),
+            (Some(_), None) => {
+                misfit("certificate", "'certificate' is of no use without 'key'", "add key = \"FILE\"")
+            }
+            (None, Some(_)) => {
+                misfit("key", "'key' is of no use without 'certificate'", "add certificate = \"FILE\"")
+            }
             _ => None,
         }
     }

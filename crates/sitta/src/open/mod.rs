@@ -213,7 +213,9 @@ async fn open_place(context: &Context, place: Place) -> Outcome<Opened> {
 fn introduce(context: &Context, server: &KnownServer) {
     if let Some(fingerprint) = server.fingerprint().filter(|_| !context.quiet && !context.json) {
         let head = context.console.style.head("New");
-        context.console.line(format!("{head}{} shows {fingerprint}; it is known by that from now on", server.server));
+        context
+            .console
+            .line(format!("{head}{} shows {fingerprint}; it is known by that from now on", server.server));
     }
 }
 

@@ -329,9 +329,7 @@ fn it_ends_when_its_terminal_is_gone() {
     window.wait().expect("it ends");
     let began = Instant::now();
     // What nobody waits for is still there, as a name only.
-    let goes_on = || {
-        fs::read_to_string(format!("/proc/{tui}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-    };
+    let goes_on = || fs::read_to_string(format!("/proc/{tui}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     while goes_on() {
         assert!(began.elapsed() < Duration::from_secs(10), "it goes on without a terminal");
         sleep(Duration::from_millis(50));

@@ -28,12 +28,7 @@ pub(super) fn stream(inner: &Arc<Inner>, path: RelPath, range: Range<u64>) -> Re
 
 /// The bytes of that version from `offset` on: the file stays the one that was opened, whatever comes to its place, and
 /// before the last bytes are given it is made sure that nobody wrote into it.
-pub(super) fn pinned(
-    inner: &Arc<Inner>,
-    path: RelPath,
-    version: &Fingerprint,
-    offset: u64,
-) -> Result<ByteStream> {
+pub(super) fn pinned(inner: &Arc<Inner>, path: RelPath, version: &Fingerprint, offset: u64) -> Result<ByteStream> {
     let (fd, stat) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
     let root = inner.root().map_err(|errno| inner.error(&path, errno))?;
     if !inner.facts(&root).fingerprint(&stat).same_version(version) {

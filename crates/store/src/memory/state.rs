@@ -228,11 +228,16 @@ impl State {
     }
 
     /// What stands at `path` may make way.
-    fn may_displace(&self, path: &RelPath, expect: &Precondition) -> Result<Option<Entry>, Refused> {
+    fn may_displace(&mut self, path: &RelPath, expect: &Precondition) -> Result<Option<Entry>, Refused> {
         let mut old = self.entry(path);
-        // Where directories are only implied, an empty one is none.
-        let is_none = |old: &Entry| old.kind == Kind::Dir && self.below(&self.key(path)).next().is_none();
-        if !self.traits.dirs && *expect == Precondition::Absent && old.as_ref().is_some_and(is_none) {
+        // Where directories are only implied, one that holds nothing but directories is none.
+        let key = self.key(path);
+        if !self.traits.dirs
+            && *expect == Precondition::Absent
+            && old.as_ref().is_some_and(|old| old.kind == Kind::Dir)
+            && self.below(&key).all(|(_, node)| matches!(node.shape, Shape::Dir))
+        {
+            self.nodes.retain(|at, _| !at.is_within(&key));
             old = None;
         }
         if !expect.admits(old.as_ref()) {

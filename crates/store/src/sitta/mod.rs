@@ -32,7 +32,8 @@ pub fn server_name(remote: &Remote) -> String {
 /// Connects, and asks what the share can do.
 pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
     let location: Arc<str> = remote.to_string().into();
-    let (share, base) = remote.path.trim_matches('/').split_once('/').unwrap_or((remote.path.trim_matches('/'), ""));
+    let (share, base) =
+        remote.path.trim_matches('/').split_once('/').unwrap_or((remote.path.trim_matches('/'), ""));
     let parts: Vec<_> = base.split('/').filter(|part| !part.is_empty()).collect();
     let base = RelPath::new(parts.join("/"))
         .map_err(|error| Error::new(ErrorKind::Unsupported, &location, None, error.to_string()))?;

@@ -90,7 +90,13 @@ impl SittaStore {
     }
 
     /// One line of a listing of the whole tree.
-    fn take(&self, line: &[u8], above: &mut Vec<(RelPath, bool)>, gather: &mut Gather<'_>, root: &mut Option<Entry>) -> Result<bool> {
+    fn take(
+        &self,
+        line: &[u8],
+        above: &mut Vec<(RelPath, bool)>,
+        gather: &mut Gather<'_>,
+        root: &mut Option<Entry>,
+    ) -> Result<bool> {
         let here = RelPath::root();
         let odd = |what: &dyn std::fmt::Display| self.client.odd(&here, what);
         match serde_json::from_slice(line).map_err(|error| odd(&error))? {
@@ -212,9 +218,7 @@ impl Store for SittaStore {
         let path = write.path.clone();
         let mut results = batch::apply(&self.client, vec![Change::Write(write)], flow).await;
         match results.pop() {
-            Some(result) => {
-                result?.ok_or_else(|| self.client.odd(&path, "it does not say what it wrote"))
-            }
+            Some(result) => result?.ok_or_else(|| self.client.odd(&path, "it does not say what it wrote")),
             None => Err(self.client.odd(&path, "it does not say what it did")),
         }
     }
