@@ -9,6 +9,7 @@ mod certificate;
 mod feed;
 mod listen;
 mod share;
+mod sums;
 mod throttle;
 
 use std::collections::BTreeMap;
@@ -16,12 +17,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sitta_store::temps::TempNames;
 use tokio::sync::watch;
 
 pub use self::accounts::{Accounts, Scope};
 pub use self::certificate::{Certificate, CertificateFiles};
 pub use self::listen::Running;
 pub use self::share::Share;
+use self::sums::Sums;
 use self::throttle::Throttle;
 
 /// Why a server does not start or an account cannot be changed.
@@ -72,8 +75,19 @@ pub(crate) struct App {
     pub shares: BTreeMap<String, Arc<Share>>,
     pub accounts: Accounts,
     pub throttle: Throttle,
+    /// Checksums that were made already.
+    pub sums: Sums,
+    /// Names of temporaries.
+    pub temps: TempNames,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
     pub stopped: watch::Receiver<bool>,
+}
+
+impl App {
+    fn new(shares: BTreeMap<String, Arc<Share>>, accounts: Accounts, stopped: watch::Receiver<bool>) -> Self {
+        let (throttle, sums) = (Throttle::default(), Sums::default());
+        Self { shares, accounts, throttle, sums, temps: TempNames::new("api"), stopped }
+    }
 }
 
 /// Starts to listen; the server runs until it is stopped.
@@ -83,6 +97,6 @@ pub(crate) struct App {
 pub async fn start(options: Options) -> Result<Running, ServeError> {
     let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
     let (stop, stopped) = watch::channel(false);
-    let app = App { shares, accounts: options.accounts, throttle: Throttle::default(), stopped };
+    let app = App::new(shares, options.accounts, stopped);
     listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

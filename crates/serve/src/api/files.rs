@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use sitta_store::sitta::wire::tag;
 use sitta_store::{ErrorKind, Source};
 use sitta_tree::{Entry, Kind};
 
 use super::access::Target;
+use super::expect::etag;
 use super::problem::Trouble;
 
 /// So often a file that is replaced between our looking and our opening is looked at again.
@@ -40,7 +40,7 @@ async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<R
         Kind::Dir => return Err(Trouble::new(StatusCode::CONFLICT, "is_a_directory", "it is a directory")),
         _ => return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", "it is not a file")),
     }
-    let etag = format!("\"{}\"", tag(&entry.fingerprint()));
+    let etag = etag(&entry);
     if let Some(wanted) = text(headers, &IF_MATCH)
         && !names(wanted, &etag)
     {
@@ -61,7 +61,8 @@ async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<R
     let body = match *method {
         Method::HEAD => Body::empty(),
         _ => {
-            let source = Source::Stored { store: share.store.clone(), path: path.clone(), version: entry.fingerprint() };
+            let source =
+                Source::Stored { store: share.store.clone(), path: path.clone(), version: entry.fingerprint() };
             Body::from_stream(part(source, from, to, entry.size).await?)
         }
     };
@@ -166,7 +167,12 @@ fn short(source: &Source) -> sitta_store::Error {
         Source::Stored { store, path, .. } => (store.location().to_owned(), Some(path.clone())),
         _ => (String::new(), None),
     };
-    sitta_store::Error::new(ErrorKind::Changed, &location.as_str().into(), path, "gave fewer bytes than it should have")
+    sitta_store::Error::new(
+        ErrorKind::Changed,
+        &location.as_str().into(),
+        path,
+        "gave fewer bytes than it should have",
+    )
 }
 
 #[cfg(test)]
