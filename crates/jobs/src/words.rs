@@ -2,21 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use sitta_ops::StepKind;
 use sitta_ops::archive::Told;
-use sitta_tree::Time;
-
-/// `2026-09-26T08:12:00Z`; none for a time that was not told, and for years that ISO 8601 has no room for.
-pub fn utc_time(time: Time) -> Option<String> {
-    timestamp(time).filter(|_| time != Time::default()).map(|at| at.to_string())
-}
-
-/// A file's time on a calendar; none if it has no room for it.
-pub fn timestamp(time: Time) -> Option<Timestamp> {
-    let at = SignedDuration::new(time.secs, i32::try_from(time.nanos).ok()?);
-    Timestamp::from_duration(at).ok()
-}
+pub use sitta_store::written::{timestamp, utc_time};
 
 /// Units of size, each 1,024 of the one before.
 pub const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

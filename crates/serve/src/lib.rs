@@ -10,6 +10,7 @@ mod certificate;
 mod feed;
 mod listen;
 mod share;
+mod sums;
 mod throttle;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sitta_store::temps::TempNames;
 use tokio::sync::watch;
 
 pub use self::accounts::{Accounts, Scope};
@@ -24,6 +26,7 @@ use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
 pub use self::listen::Running;
 pub use self::share::Share;
+use self::sums::Sums;
 use self::throttle::Throttle;
 
 /// Why a server does not start or an account cannot be changed.
@@ -75,8 +78,24 @@ pub(crate) struct App {
     pub accounts: Accounts,
     pub throttle: Throttle,
     pub audit: Audit,
+    /// Checksums that were made already.
+    pub sums: Sums,
+    /// Names of temporaries.
+    pub temps: TempNames,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
     pub stopped: watch::Receiver<bool>,
+}
+
+impl App {
+    fn new(
+        shares: BTreeMap<String, Arc<Share>>,
+        accounts: Accounts,
+        audit: Audit,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        let (throttle, sums) = (Throttle::default(), Sums::default());
+        Self { shares, accounts, throttle, audit, sums, temps: TempNames::new("api"), stopped }
+    }
 }
 
 /// Starts to listen; the server runs until it is stopped.
@@ -87,6 +106,6 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
     let (stop, stopped) = watch::channel(false);
     let audit = Audit::start(options.accounts.file().to_owned())?;
-    let app = App { shares, accounts: options.accounts, throttle: Throttle::default(), audit, stopped };
+    let app = App::new(shares, options.accounts, audit, stopped);
     listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

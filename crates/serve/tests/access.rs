@@ -4,19 +4,12 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use sitta_serve::{Accounts, Scope};
 use sitta_store::{Access, Displaced, ErrorKind, Password, Precondition};
 use sitta_tree::RelPath;
 use support::Served;
-
-/// A client that takes the server for whom it is.
-fn client(served: &Served) -> Client {
-    let pem = fs::read(served.dir.path().join("tls/certificate.pem")).unwrap();
-    sitta_store::web::client(&sitta_store::web::WebOptions { ca: pem, ..Default::default() }).unwrap()
-}
 
 fn url(served: &Served, path: &str) -> String {
     format!("https://{}/api/v1{path}", served.address)
@@ -35,7 +28,7 @@ fn users(accounts: &Accounts) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_accounts_this_machine_comes_in_but_no_web_page() {
     let served = Served::start().await;
-    let client = client(&served);
+    let client = served.client();
     assert_eq!(status(client.get(url(&served, "/shares"))).await, StatusCode::OK);
     // A page of some site, whose name was made to lead here.
     let rebound = client.get(url(&served, "/shares")).header("host", "evil.example:7474");
@@ -48,7 +41,7 @@ async fn without_accounts_this_machine_comes_in_but_no_web_page() {
 async fn with_accounts_a_login_is_needed_and_opens_what_it_shall() {
     let served = Served::start_with(users).await;
     fs::write(served.shared().join("f"), "content").unwrap();
-    let client = client(&served);
+    let client = served.client();
     let file = url(&served, "/shares/files/files/f");
     assert_eq!(status(client.get(&file)).await, StatusCode::UNAUTHORIZED);
     assert_eq!(status(client.get(&file).basic_auth("ann", Some("wrong"))).await, StatusCode::UNAUTHORIZED);
@@ -66,7 +59,7 @@ async fn with_accounts_a_login_is_needed_and_opens_what_it_shall() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_has_to_wait() {
     let served = Served::start_with(users).await;
-    let client = client(&served);
+    let client = served.client();
     let guess = || status(client.get(url(&served, "/shares")).basic_auth("ann", Some("guess")));
     for _ in 0..5 {
         assert_eq!(guess().await, StatusCode::UNAUTHORIZED);
@@ -84,7 +77,7 @@ async fn tokens_open_until_they_end_or_are_taken_back() {
         tokens.push(accounts.make_token("ended", &Scope::ALL, Some(1)).unwrap());
     })
     .await;
-    let client = client(&served);
+    let client = served.client();
     let with = |token: &str| status(client.get(url(&served, "/shares")).bearer_auth(token));
     assert_eq!(with(&tokens[0]).await, StatusCode::OK);
     assert_eq!(with(&tokens[1]).await, StatusCode::UNAUTHORIZED);
@@ -101,7 +94,7 @@ async fn nothing_outside_the_share_is_reached() {
     fs::create_dir(served.shared().join("d")).unwrap();
     symlink("..", served.shared().join("up")).unwrap();
     symlink("../secret", served.shared().join("link")).unwrap();
-    let client = client(&served);
+    let client = served.client();
     for path in [
         "../secret",
         "%2e%2e/secret",
@@ -119,7 +112,7 @@ async fn nothing_outside_the_share_is_reached() {
         "..%5csecret",
         "%252e%252e/secret",
     ] {
-        for what in ["files", "stat", "list", "tree"] {
+        for what in ["files", "stat", "list", "tree", "entries", "hashes"] {
             let mut target = reqwest::Url::parse(&url(&served, "/shares/files/")).unwrap();
             // As it is: the client must not tidy it up.
             target.set_path(&format!("{}{what}/{path}", target.path()));
@@ -137,26 +130,12 @@ async fn nothing_outside_the_share_is_reached() {
 /// What the server says to a request line of any kind.
 async fn raw(served: &Served, line: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let tls = tls_to(served).await;
+    let tls = served.connect().await;
     let (mut read, mut write) = tokio::io::split(tls);
     write.write_all(format!("{line}\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let _ = read.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-async fn tls_to(served: &Served) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    let file = served.dir.path().join("tls/certificate.pem");
-    roots.add(rustls::pki_types::CertificateDer::from_pem_file(file).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
-    let name = "localhost".try_into().unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +203,7 @@ async fn who_did_what_is_written_down() {
     };
     let expected = [
         "bob change files/ read_only",
-        " login / refused",
+        " login / login",
         "ann write files/f done",
         "ann write files/f changed",
         "ann get files/f done",

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sitta_store::http::decoded;
 use sitta_tree::RelPath;
 
+use super::audited::Noted;
 use super::problem::Trouble;
 use crate::audit::Record;
 use crate::{App, Scope, Share};
@@ -81,10 +82,16 @@ impl FromRequestParts<Arc<App>> for Caller {
             Err(app) => {
                 app.throttle.failed(peer, Instant::now());
                 let nobody = Self { name: String::new(), from: peer, scope: Scope { shares: None, write: false } };
-                app.audit.note(nobody.did("login", "", &RelPath::root(), "refused")).await;
+                note(parts, nobody.did("login", "", &RelPath::root(), ""));
                 Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "this login is not accepted"))
             }
         }
+    }
+}
+
+fn note(parts: &Parts, record: Record) {
+    if let Some(noted) = parts.extensions.get::<Noted>() {
+        noted.note(record);
     }
 }
 
@@ -133,8 +140,8 @@ impl FromRequestParts<Arc<App>> for Target {
         })?;
         let path = RelPath::new(path).map_err(Trouble::odd)?;
         let target = Self { caller, share: share.clone(), path };
+        note(parts, target.caller.did("", &target.share.name, &target.path, ""));
         if !matches!(parts.method, Method::GET | Method::HEAD) && !target.may_write() {
-            app.audit.note(target.did("change", "read_only")).await;
             return Err(Trouble::new(StatusCode::FORBIDDEN, "read_only", "this share is open for reading only"));
         }
         Ok(target)
@@ -142,11 +149,6 @@ impl FromRequestParts<Arc<App>> for Target {
 }
 
 impl Target {
-    /// What was done to it, for the audit.
-    pub fn did(&self, what: &str, result: &str) -> Record {
-        self.caller.did(what, &self.share.name, &self.path, result)
-    }
-
     /// Whether the caller may change something here.
     pub fn may_write(&self) -> bool {
         self.caller.scope.write && self.share.writable && self.share.store.capabilities().writable

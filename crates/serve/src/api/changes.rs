@@ -12,12 +12,11 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use sitta_store::sitta::batch::{BROKEN, LAST};
 use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name};
-use sitta_store::{
-    ByteStream, Change, Error, ErrorKind, Flow, Maker, Precondition, Source, TEMP_PREFIX, What, Write, Written,
-};
-use sitta_tree::{Kind, Meta, RelPath};
+use sitta_store::{ByteStream, Change, Error, ErrorKind, Flow, Maker, Source, TEMP_PREFIX, What, Write, Written};
+use sitta_tree::Meta;
 
 use super::access::Target;
+use super::dirs::make_all;
 use super::problem::Trouble;
 use crate::App;
 
@@ -264,30 +263,9 @@ pub(super) async fn sync(target: Target) -> Result<StatusCode, Trouble> {
 }
 
 /// Makes the directory, with those above it, if it is not there.
-pub(super) async fn make_root(target: Target) -> Result<StatusCode, Trouble> {
+pub(super) async fn make_root(State(app): State<Arc<App>>, target: Target) -> Result<StatusCode, Trouble> {
     let store = &target.share.store;
     store.create_root().await?;
-    let mut at = RelPath::root();
-    for part in target.path.parts() {
-        at = at.join(part).map_err(Trouble::odd)?;
-        match store.stat(&at).await? {
-            Some(entry) if entry.kind == Kind::Dir => continue,
-            Some(_) => return Err(Trouble::new(StatusCode::CONFLICT, "not_a_directory", "it is not a directory")),
-            None => {}
-        }
-        let write = Write {
-            path: at.clone(),
-            what: What::Dir,
-            meta: Meta::default(),
-            expect: Precondition::Absent,
-            displaced: sitta_store::Displaced::Discard,
-            temp: format!("{TEMP_PREFIX}root-{}", std::process::id()).into(),
-        };
-        match store.write(write, &Arc::default()).await {
-            // Somebody else made it meanwhile.
-            Err(error) if error.kind == ErrorKind::Changed => {}
-            result => drop(result?),
-        }
-    }
+    make_all(store, &app.temps, &target.path).await?;
     Ok(StatusCode::NO_CONTENT)
 }

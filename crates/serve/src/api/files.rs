@@ -1,9 +1,6 @@
 //! The bytes of files: whole or in part, of one version or not at all.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE,
     LAST_MODIFIED, RANGE,
@@ -12,35 +9,26 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use sitta_store::sitta::wire::tag;
 use sitta_store::{ErrorKind, Source};
 use sitta_tree::{Entry, Kind};
 
 use super::access::Target;
+use super::expect::etag;
 use super::problem::Trouble;
-use crate::App;
 
 /// So often a file that is replaced between our looking and our opening is looked at again.
 const LOOKS: usize = 8;
 
 /// A file, or the part of it that is asked for (RFC 9110, 14).
-pub(super) async fn get(
-    State(app): State<Arc<App>>,
-    method: Method,
-    target: Target,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
+pub(super) async fn get(method: Method, target: Target, headers: HeaderMap) -> Result<Response, Trouble> {
     let mut looks = LOOKS;
-    let answer = loop {
+    loop {
         looks -= 1;
         match look(&method, &target, &headers).await {
             Err(trouble) if looks > 0 && trouble.is_change() && !headers.contains_key(IF_MATCH) => {}
-            answer => break answer,
+            answer => return answer,
         }
-    };
-    let result = answer.as_ref().map_or_else(Trouble::kind, |_| "done");
-    app.audit.note(target.did("get", result)).await;
-    answer
+    }
 }
 
 async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<Response, Trouble> {
@@ -52,7 +40,7 @@ async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<R
         Kind::Dir => return Err(Trouble::new(StatusCode::CONFLICT, "is_a_directory", "it is a directory")),
         _ => return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", "it is not a file")),
     }
-    let etag = format!("\"{}\"", tag(&entry.fingerprint()));
+    let etag = etag(&entry);
     if let Some(wanted) = text(headers, &IF_MATCH)
         && !names(wanted, &etag)
     {

@@ -1,11 +1,22 @@
 //! The HTTP interface, version 1, below `/api/v1`.
 
 mod access;
+mod audited;
 mod changes;
+mod dirs;
+mod edit;
+mod entries;
+mod expect;
 mod feed;
 mod files;
+mod hashes;
 mod look;
+mod openapi;
+mod page;
 mod problem;
+mod query;
+mod told;
+mod upload;
 
 use std::sync::Arc;
 
@@ -14,43 +25,60 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 
 pub(crate) use self::access::Peer;
 use self::problem::Trouble;
 use crate::App;
 
+/// Where a path in a share may follow, or nothing.
+const PATH: &str = "/{path}";
+
+/// What is answered where. All of it stands in the description of the interface.
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
+    let files = get(files::get).put(upload::put).delete(edit::remove).fallback(edit::other);
+    vec![
+        ("/api/v1", get(look::about)),
+        ("/api/v1/health", get(|| async { "ok\n" })),
+        ("/api/v1/openapi.json", get(openapi::get)),
+        ("/api/v1/shares", get(look::shares)),
+        ("/api/v1/shares/{share}", get(look::share)),
+        ("/api/v1/shares/{share}/changes", post(changes::apply)),
+        ("/api/v1/shares/{share}/dirs/{path}", post(edit::make_dir)),
+        ("/api/v1/shares/{share}/entries/{path}", get(entries::list)),
+        ("/api/v1/shares/{share}/feed/{path}", get(feed::listen)),
+        ("/api/v1/shares/{share}/files/{path}", files),
+        ("/api/v1/shares/{share}/hashes/{path}", get(hashes::get)),
+        ("/api/v1/shares/{share}/list/{path}", get(look::list)),
+        ("/api/v1/shares/{share}/move/{path}", post(edit::move_to)),
+        ("/api/v1/shares/{share}/root/{path}", post(changes::make_root)),
+        ("/api/v1/shares/{share}/stat/{path}", get(look::stat)),
+        ("/api/v1/shares/{share}/sync/{path}", post(changes::sync)),
+        ("/api/v1/shares/{share}/tree/{path}", get(look::tree)),
+    ]
+}
+
 /// Everything that the server answers.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/api/v1", get(look::about))
-        .route("/api/v1/health", get(|| async { "ok\n" }))
-        .route("/api/v1/shares", get(look::shares))
-        .route("/api/v1/shares/{share}", get(look::share))
-        .merge(both("stat", get(look::stat)))
-        .merge(both("list", get(look::list)))
-        .merge(both("tree", get(look::tree)))
-        .merge(both("files", get(files::get)))
-        .merge(both("feed", get(feed::listen)))
-        .merge(both("sync", post(changes::sync)))
-        .merge(both("root", post(changes::make_root)))
-        .route("/api/v1/shares/{share}/changes", post(changes::apply))
+    let mut router = Router::new();
+    for (route, handler) in routes() {
+        router = match route.strip_suffix(PATH) {
+            None => router.route(route, handler),
+            Some(root) => router
+                .route(root, handler.clone())
+                .route(&format!("{root}/"), handler.clone())
+                .route(&format!("{root}/{{*path}}"), handler),
+        };
+    }
+    router
         .fallback(|| async { Trouble::new(StatusCode::NOT_FOUND, "no_such_thing", "nothing is called so here") })
         .method_not_allowed_fallback(|| async {
             Trouble::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this cannot be done with that").into_response()
         })
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), audited::audited))
         .layer(middleware::from_fn(hardened))
         .with_state(app)
-}
-
-/// A handler for a share's root and for all below it.
-fn both(what: &str, handler: axum::routing::MethodRouter<Arc<App>>) -> Router<Arc<App>> {
-    let root = format!("/api/v1/shares/{{share}}/{what}");
-    Router::new()
-        .route(&root, handler.clone())
-        .route(&format!("{root}/"), handler.clone())
-        .route(&format!("{root}/{{*path}}"), handler)
 }
 
 /// What a browser must not do with any answer.

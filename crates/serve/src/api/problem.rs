@@ -3,15 +3,39 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use sitta_store::sitta::wire::Refusal;
 use sitta_store::{Error, ErrorKind};
+use sitta_tree::Printable;
+
+/// What sort of trouble an answer tells of, for whoever passes it on.
+#[derive(Debug, Clone)]
+pub(super) struct Kind(pub String);
 
 /// An answer that is no success.
 #[derive(Debug)]
 pub(crate) struct Trouble {
-    refusal: Refusal,
+    refusal: Box<Refusal>,
     status: StatusCode,
     retry_after: Option<u64>,
+    parameter: Option<Box<Parameter>>,
+}
+
+/// Which part of the request it was, what it said, and what would have been right.
+#[derive(Debug, Serialize)]
+struct Parameter {
+    parameter: String,
+    value: String,
+    expected: String,
+}
+
+/// As it is sent.
+#[derive(Serialize)]
+struct Body<'t> {
+    #[serde(flatten)]
+    refusal: &'t Refusal,
+    #[serde(flatten)]
+    parameter: Option<&'t Parameter>,
 }
 
 impl Trouble {
@@ -23,17 +47,22 @@ impl Trouble {
             detail: None,
             path: None,
         };
-        Self { refusal, status, retry_after: None }
+        Self { refusal: Box::new(refusal), status, retry_after: None, parameter: None }
+    }
+
+    /// A parameter or header that cannot be understood, and what would be right.
+    pub fn parameter(name: &str, value: &[u8], expected: &str) -> Self {
+        let value = Printable(value).to_string();
+        let mut trouble =
+            Self::new(StatusCode::BAD_REQUEST, "parameter", &format!("'{name}' is not understood: {expected}"));
+        trouble.parameter =
+            Some(Box::new(Parameter { parameter: name.to_owned(), value, expected: expected.to_owned() }));
+        trouble
     }
 
     /// What was sent makes no sense.
     pub fn odd(what: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "odd", &what.to_string())
-    }
-
-    /// What sort it is.
-    pub fn kind(&self) -> &str {
-        &self.refusal.kind
     }
 
     /// Whether something is another version than was meant.
@@ -51,7 +80,7 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         let status = status(error.kind);
         let refusal = Refusal { status: status.as_u16(), ..Refusal::from(&error) };
-        Self { refusal, status, retry_after: None }
+        Self { refusal: Box::new(refusal), status, retry_after: None, parameter: None }
     }
 }
 
@@ -73,8 +102,10 @@ fn status(kind: ErrorKind) -> StatusCode {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self.refusal).expect("plain data");
+        let body = Body { refusal: &self.refusal, parameter: self.parameter.as_deref() };
+        let body = serde_json::to_vec(&body).expect("plain data");
         let mut response = (self.status, body).into_response();
+        response.extensions_mut().insert(Kind(self.refusal.kind.clone()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

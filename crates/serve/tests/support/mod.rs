@@ -6,11 +6,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use reqwest::Client;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use sitta_serve::{Accounts, Certificate, Options, Running, Share};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::web::WebOptions;
 use sitta_store::{Access, Location, Store, sitta};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// A server that shares one folder as `files`.
 pub struct Served {
@@ -18,6 +23,7 @@ pub struct Served {
     pub address: SocketAddr,
     pub fingerprint: String,
     running: Option<Running>,
+    share: Option<(Arc<dyn Store>, bool)>,
 }
 
 impl Served {
@@ -27,24 +33,34 @@ impl Served {
 
     /// A server whose accounts are made by `prepare`.
     pub async fn start_with(prepare: impl FnOnce(&Accounts)) -> Self {
+        Self::start_sharing(prepare, |_| None).await
+    }
+
+    /// A server that shares what `share` makes of the folder, and whether it may be written to.
+    pub async fn start_sharing(
+        prepare: impl FnOnce(&Accounts),
+        share: impl FnOnce(PathBuf) -> Option<(Arc<dyn Store>, bool)>,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("shared")).expect("made");
         prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
         let address = "127.0.0.1:0".parse().expect("an address");
-        let mut served = Self { dir, address, fingerprint: String::new(), running: None };
+        let share = share(dir.path().join("shared"));
+        let mut served = Self { dir, address, fingerprint: String::new(), running: None, share };
         served.start_again().await;
         served
     }
 
     /// Starts it, where it was before if it was.
     pub async fn start_again(&mut self) {
-        let store = Arc::new(LocalStore::open(self.shared()).expect("a folder"));
+        let folder = || -> Arc<dyn Store> { Arc::new(LocalStore::open(self.shared()).expect("a folder")) };
+        let (store, writable) = self.share.clone().unwrap_or_else(|| (folder(), true));
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let certificate = Certificate::own(&self.dir.path().join("tls"), &names).expect("a certificate");
         self.fingerprint = certificate.fingerprint();
         let options = Options {
             listen: vec![self.address],
-            shares: vec![Share::new("files", store, true)],
+            shares: vec![Share::new("files", store, writable)],
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
         };
@@ -55,6 +71,26 @@ impl Served {
 
     pub fn shared(&self) -> PathBuf {
         self.dir.path().join("shared")
+    }
+
+    /// A client that takes the server for whom it is.
+    pub fn client(&self) -> Client {
+        let pem = std::fs::read(self.dir.path().join("tls/certificate.pem")).expect("a certificate");
+        sitta_store::web::client(&WebOptions { ca: pem, ..WebOptions::default() }).expect("a client")
+    }
+
+    /// The URL of something in the share, exactly so.
+    pub fn url(&self, what: &str) -> String {
+        format!("https://{}/api/v1/shares/files/{what}", self.address)
+    }
+
+    /// What stands in the shared folder, sorted, with what is hidden.
+    pub fn names(&self, dir: &str) -> Vec<String> {
+        let listed = std::fs::read_dir(self.shared().join(dir)).expect("a directory");
+        let mut names: Vec<_> =
+            listed.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
     }
 
     pub fn access(&self) -> Access {
@@ -70,6 +106,25 @@ impl Served {
         let text = format!("sitta://{}/files/{path}", self.address);
         let Ok(Location::Remote(remote)) = Location::parse(&text) else { panic!("{text}") };
         sitta::open(&remote, access).await
+    }
+
+    /// A TLS connection that speaks HTTP/1.1.
+    pub async fn connect(&self) -> TlsStream<TcpStream> {
+        self.connect_as("http/1.1").await
+    }
+
+    /// A TLS connection that speaks this protocol.
+    pub async fn connect_as(&self, protocol: &str) -> TlsStream<TcpStream> {
+        let mut roots = rustls::RootCertStore::empty();
+        let file = self.dir.path().join("tls/certificate.pem");
+        roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("added");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let stream = TcpStream::connect(self.address).await.expect("connected");
+        let name = "localhost".try_into().expect("a name");
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("agreed")
     }
 
     pub async fn stop(&mut self) {

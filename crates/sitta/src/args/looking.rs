@@ -103,6 +103,19 @@ pub enum Algo {
     Crc32,
 }
 
+impl Algo {
+    /// What it stands for.
+    pub fn sum(self) -> sitta_store::sum::Algo {
+        use sitta_store::sum::Algo as Sum;
+        match self {
+            Self::Blake3 => Sum::Blake3,
+            Self::Sha256 => Sum::Sha256,
+            Self::Md5 => Sum::Md5,
+            Self::Crc32 => Sum::Crc32,
+        }
+    }
+}
+
 /// `sitta du`
 #[derive(Debug, Args)]
 pub struct DuArgs {

@@ -28,7 +28,8 @@ pub fn run(context: &Context, args: &FindArgs) -> Outcome {
             if context.json {
                 let mut object = json!({"event": "entry"});
                 shown::add_bytes(&mut object, "path", &path);
-                if let (Some(object), Some(facts)) = (object.as_object_mut(), item.facts().as_object_mut()) {
+                if let (Some(object), Some(facts)) = (object.as_object_mut(), listing::facts(item).as_object_mut())
+                {
                     object.append(facts);
                 }
                 out.line(object)?;

@@ -153,11 +153,11 @@ fn difference(found: &[Found], row: &Row<'_>) -> Option<String> {
 fn print_json(out: &mut Out, found: &[Found], rows: &[Row<'_>]) -> Outcome<()> {
     for row in rows {
         let mut object = shown::with_path(json!({"event": "entry"}), "path", row.path);
-        if let (Some(object), Some(facts)) = (object.as_object_mut(), row.shown().facts().as_object_mut()) {
+        if let (Some(object), Some(facts)) = (object.as_object_mut(), listing::facts(row.shown()).as_object_mut()) {
             object.append(facts);
         }
         let versions = row.at.iter().map(|(index, item)| {
-            let mut facts = item.facts();
+            let mut facts = listing::facts(item);
             facts["location"] = found[*index].opened.name.as_str().into();
             facts
         });

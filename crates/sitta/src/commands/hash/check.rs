@@ -10,11 +10,12 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::json;
 use sitta_store::Store;
+use sitta_store::sum::of_file;
 use sitta_tree::{Printable, RelPath};
 
 use super::super::block_on;
 use super::sum::{self, Listed};
-use super::{Work, hash, in_parallel, unreadable_input};
+use super::{Work, in_parallel, unreadable_input};
 use crate::args::{Algo, HashArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
@@ -95,7 +96,7 @@ async fn is_same(
     expected: &str,
 ) -> sitta_store::Result<bool> {
     for algo in algos {
-        if hash(store, path, *algo).await? == expected {
+        if of_file(store, path, algo.sum()).await? == expected {
             return Ok(true);
         }
     }

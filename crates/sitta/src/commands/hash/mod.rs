@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
 use serde_json::json;
+use sitta_store::sum::{Hasher, of_file};
 use sitta_store::{ScanOptions, Store};
 use sitta_tree::{Kind, Printable, Problem, ProblemKind, RelPath};
 
@@ -20,7 +21,6 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::open::{Named, open_entry};
 use crate::output::Out;
 use crate::render::{failure, json as shown};
-use sum::Hasher;
 
 pub fn run(context: &Context, args: &HashArgs) -> Outcome {
     match &args.check {
@@ -52,7 +52,7 @@ fn print(context: &Context, args: &HashArgs) -> Outcome {
             let (label, work) = gather(context, args, text, &mut problems).await?;
             let mut hashes = std::pin::pin!(in_parallel(work, move |work: &Work| {
                 let (store, path) = (work.store.clone(), work.path.clone());
-                async move { hash(&store, &path, algo).await }
+                async move { of_file(&store, &path, algo.sum()).await }
             }));
             while let Some((work, result)) = hashes.next().await {
                 match result {
@@ -74,7 +74,7 @@ fn print(context: &Context, args: &HashArgs) -> Outcome {
 
 fn tell(context: &Context, out: &mut Out, algo: Algo, hash: &str, name: &[u8]) -> Outcome<()> {
     if context.json {
-        let mut object = json!({"event": "hash", "algo": sum::name(algo), "hash": hash});
+        let mut object = json!({"event": "hash", "algo": algo.sum().name(), "hash": hash});
         shown::add_bytes(&mut object, "path", name);
         return out.line(object);
     }
@@ -131,18 +131,9 @@ where
         .buffered(in_flight)
 }
 
-async fn hash(store: &Arc<dyn Store>, path: &RelPath, algo: Algo) -> sitta_store::Result<String> {
-    let mut hasher = Hasher::new(algo);
-    let mut bytes = store.read(path, 0..u64::MAX).await?;
-    while let Some(piece) = bytes.next().await {
-        hasher.update(&piece?);
-    }
-    Ok(hasher.finish())
-}
-
 /// Hashes standard input.
 fn hash_input(algo: Algo) -> Outcome<String> {
-    let mut hasher = Hasher::new(algo);
+    let mut hasher = Hasher::new(algo.sum());
     let mut buffer = vec![0; 256 * 1024];
     let mut input = std::io::stdin().lock();
     loop {

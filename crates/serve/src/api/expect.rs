@@ -1,0 +1,96 @@
+//! What a request demands of what stands at its path (RFC 9110, 13.1), as the store's precondition.
+
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sitta_store::Precondition;
+use sitta_store::sitta::wire::tag;
+use sitta_tree::Entry;
+
+use super::problem::Trouble;
+
+/// The `ETag` of what stands somewhere.
+pub(super) fn etag(entry: &Entry) -> String {
+    format!("\"{}\"", tag(&entry.fingerprint()))
+}
+
+/// The precondition that the headers ask for; refused if it does not hold even now.
+pub(super) fn expected(headers: &HeaderMap, now: Option<&Entry>) -> Result<Precondition, Trouble> {
+    let failed = |what| Trouble::new(StatusCode::PRECONDITION_FAILED, "changed", what);
+    let etag = now.map(etag);
+    let names =
+        |tags: &[String]| etag.as_ref().is_some_and(|etag| tags.iter().any(|tag| tag == "*" || tag == etag));
+    let (wanted, unwanted) = (tags(headers, &IF_MATCH)?, tags(headers, &IF_NONE_MATCH)?);
+    if wanted.as_ref().is_some_and(|tags| !names(tags)) {
+        return Err(failed(if now.is_some() { "it is another version by now" } else { "nothing stands there" }));
+    }
+    if unwanted.as_ref().is_some_and(|tags| names(tags)) {
+        return Err(failed("something stands there"));
+    }
+    Ok(match (wanted.is_some() || unwanted.is_some(), now) {
+        (false, _) => Precondition::None,
+        (true, None) => Precondition::Absent,
+        (true, Some(entry)) => Precondition::Version(entry.fingerprint()),
+    })
+}
+
+/// The tags of a header. A weak one names no version for sure, and matches none.
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, Trouble> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    let mut tags = Vec::new();
+    for value in headers.get_all(name) {
+        for tag in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+            let bare = tag.strip_prefix("W/").unwrap_or(tag);
+            if bare != "*" && !(bare.len() >= 2 && bare.starts_with('"') && bare.ends_with('"')) {
+                return Err(header(name, value, "write * or ETags in double quotes"));
+            }
+            tags.push(tag.to_owned());
+        }
+    }
+    Ok(Some(tags))
+}
+
+/// A header that is not understood.
+pub(super) fn header(name: &HeaderName, value: &HeaderValue, expected: &str) -> Trouble {
+    Trouble::parameter(name.as_str(), value.as_bytes(), expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use sitta_tree::{Kind, Meta, Time};
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn headers_become_preconditions() {
+        let meta = Meta { mtime: Time::new(5, 6), ..Meta::default() };
+        let entry = Entry { size: 9, meta, id: 3, change: 4, ..Entry::new(Kind::File) };
+        let (tag, version) = (etag(&entry), Precondition::Version(entry.fingerprint()));
+        let with = |pairs: &[_], now| expected(&headers(pairs), now).ok();
+        assert_eq!(with(&[], Some(&entry)), Some(Precondition::None));
+        assert_eq!(with(&[(IF_MATCH, &tag)], Some(&entry)), Some(version));
+        assert_eq!(with(&[(IF_MATCH, &format!("\"x\", {tag}"))], Some(&entry)), Some(version));
+        assert_eq!(with(&[(IF_MATCH, "\"x\""), (IF_MATCH, &tag)], Some(&entry)), Some(version), "of two headers");
+        assert_eq!(with(&[(IF_MATCH, "*")], Some(&entry)), Some(version));
+        assert_eq!(with(&[(IF_NONE_MATCH, "*")], None), Some(Precondition::Absent));
+        assert_eq!(with(&[(IF_NONE_MATCH, "\"x\"")], Some(&entry)), Some(version));
+        for refused in
+            [(IF_MATCH, "\"x\""), (IF_MATCH, &*format!("W/{tag}")), (IF_NONE_MATCH, "*"), (IF_NONE_MATCH, &tag)]
+        {
+            let trouble = expected(&headers(std::slice::from_ref(&refused)), Some(&entry)).expect_err("refused");
+            assert!(trouble.is_change(), "{refused:?}");
+        }
+        assert!(expected(&headers(&[(IF_MATCH, "*")]), None).expect_err("absent").is_change());
+        let odd = expected(&headers(&[(IF_MATCH, "x")]), Some(&entry)).expect_err("odd");
+        assert!(!odd.is_change());
+    }
+}

@@ -1,0 +1,263 @@
+//! Looking for entries below a directory: what is chosen, and how it is gathered.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, Stream, StreamExt, stream};
+use memchr::memmem::Finder;
+use sitta_tree::{
+    Entry, Filter, Fingerprint, Kind, NodeId, PatternError, Problem, ProblemKind, RelPath, Time, Tree, Unknown,
+};
+
+use crate::{Result, ScanOptions, Store, scan_below};
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// What matches, or with `!` in front does not; see [`Filter`].
+    pub globs: Vec<String>,
+    /// Files whose names end so.
+    pub extensions: Vec<Vec<u8>>,
+    /// Files of at least this size.
+    pub min_size: Option<u64>,
+    /// Files of at most this size.
+    pub max_size: Option<u64>,
+    /// Files modified then or later.
+    pub since: Option<Time>,
+    /// Files modified before.
+    pub until: Option<Time>,
+    /// Files in which these bytes stand.
+    pub contains: Option<Vec<u8>>,
+    /// Times decide the order.
+    pub by_time: bool,
+}
+
+/// A pattern that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the pattern '{pattern}' cannot be understood: {error}")]
+pub struct WrongGlob {
+    /// The pattern, without a `!`.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub error: PatternError,
+}
+
+/// What a listing is narrowed to.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    filter: Arc<Filter>,
+    timed: bool,
+    contains: Option<Finder<'static>>,
+}
+
+impl Choice {
+    /// What is asked for, understood.
+    ///
+    /// # Errors
+    /// If a pattern cannot be.
+    pub fn new(wanted: &Wanted) -> Result<Self, WrongGlob> {
+        let mut filter = Filter::new();
+        for glob in &wanted.globs {
+            let (pattern, added) = match glob.strip_prefix('!') {
+                Some(pattern) => (pattern, filter.exclude(pattern)),
+                None => (&**glob, filter.include(glob)),
+            };
+            added.map_err(|error| WrongGlob { pattern: pattern.to_owned(), error })?;
+        }
+        wanted.extensions.iter().for_each(|extension| filter.extension(extension));
+        filter.sizes(wanted.min_size, wanted.max_size);
+        filter.modified(wanted.since, wanted.until);
+        let timed = wanted.since.is_some() || wanted.until.is_some() || wanted.by_time;
+        let contains = wanted.contains.as_deref().map(|text| Finder::new(text).into_owned());
+        Ok(Self { filter: Arc::new(filter), timed, contains })
+    }
+
+    /// Whether the entry is one to show, as far as its name and metadata tell.
+    fn shows(&self, item: &Item) -> bool {
+        let path = item.path.as_bytes();
+        let only_files = self.filter.asks_files() || self.contains.is_some();
+        match item.kind {
+            Kind::Dir => !only_files && self.filter.selects(path, true),
+            Kind::File => self.filter.selects(path, false) && self.filter.admits_file(path, item.size, item.mtime),
+            Kind::Symlink | Kind::Unknown => !only_files && self.filter.selects(path, false),
+        }
+    }
+
+    /// Whether files are read to decide: [`Place::search`] does.
+    pub fn reads(&self) -> bool {
+        self.contains.is_some()
+    }
+}
+
+/// An entry of a listing.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Where, below what was listed.
+    pub path: RelPath,
+    /// What kind of thing it is.
+    pub kind: Kind,
+    /// Its size in bytes; 0 for what is not a file.
+    pub size: u64,
+    /// When it was modified.
+    pub mtime: Time,
+    /// See [`Fingerprint::id`].
+    pub id: u64,
+    /// See [`Fingerprint::change`].
+    pub change: u64,
+    /// Where a symbolic link points.
+    pub target: Box<[u8]>,
+    /// Why it is unknown, if it is.
+    pub unknown: Option<Unknown>,
+}
+
+impl Item {
+    /// What stands at a path.
+    pub fn new(path: RelPath, entry: Entry) -> Self {
+        let Fingerprint { size, mtime, id, change } = entry.fingerprint();
+        Self { path, kind: entry.kind, size, mtime, id, change, target: entry.target, unknown: entry.unknown }
+    }
+
+    fn of(tree: &Tree, id: NodeId) -> Self {
+        Self::new(tree.path(id), tree.entry(id))
+    }
+
+    /// Its version.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { size: self.size, mtime: self.mtime, id: self.id, change: self.change }
+    }
+
+    /// The stable name of its kind, as in JSON.
+    pub fn kind_name(&self) -> &'static str {
+        match (self.kind, self.unknown) {
+            (Kind::File, _) => "file",
+            (Kind::Dir, _) => "dir",
+            (Kind::Symlink, _) => "symlink",
+            (Kind::Unknown, Some(Unknown::Special)) => "special",
+            (Kind::Unknown, _) => "unknown",
+        }
+    }
+}
+
+/// A directory of a store that is looked into.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The directory; patterns and paths of items start from it.
+    pub base: RelPath,
+}
+
+impl Place {
+    /// What it holds, or all below it, as far as names and metadata are to decide, sorted by path. `times`: they are
+    /// told, whatever decides. What could not be seen becomes a problem.
+    ///
+    /// # Errors
+    /// If the directory itself cannot be listed.
+    pub async fn gather(
+        &self,
+        choice: &Choice,
+        recursive: bool,
+        times: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Item>> {
+        let items = if recursive {
+            // Where listings tell no times, those are asked for before anything is left out by them.
+            let early = !choice.timed || self.store.capabilities().lists_meta;
+            let options = ScanOptions { filter: early.then(|| choice.filter.clone()), ..ScanOptions::default() };
+            let mut tree = match self.base.is_root() {
+                true => self.store.scan(&options).await?,
+                false => scan_below(&*self.store, &self.base, &options).await?,
+            };
+            problems.append(&mut tree.problems);
+            tree.ids().skip(1).map(|id| Item::of(&tree, id)).collect()
+        } else {
+            let entries = self.store.list(&self.base).await?;
+            let path = |name: &[u8]| RelPath::new(name).expect("a store gives valid names");
+            entries.into_iter().map(|(name, entry)| Item::new(path(&name), entry)).collect()
+        };
+        // A special file that is only listed is no problem.
+        problems.retain(|problem| problem.kind != ProblemKind::Special);
+        Ok(self.choose(items, choice, times, problems).await)
+    }
+
+    /// Those of the items that are chosen by name and metadata, sorted by path.
+    pub async fn choose(
+        &self,
+        mut items: Vec<Item>,
+        choice: &Choice,
+        times: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Item> {
+        if !self.store.capabilities().lists_meta && (times || choice.timed) {
+            items = self.with_times(items, problems).await;
+        }
+        items.retain(|item| choice.shows(item));
+        items.sort_by(|a, b| a.path.cmp(&b.path));
+        items
+    }
+
+    /// Asks for the times that the listing did not tell, a request a file; see [`crate::Capabilities::lists_meta`].
+    pub async fn with_times(&self, items: Vec<Item>, problems: &mut Vec<Problem>) -> Vec<Item> {
+        let mut asked = stream::iter(items)
+            .map(|item| async move {
+                let untold = item.kind == Kind::File && item.mtime == Time::default();
+                let told = if untold { self.store.stat(&self.at(&item)).await } else { Ok(None) };
+                (item, told)
+            })
+            .buffered(self.store.capabilities().concurrency.max(1));
+        let mut timed = Vec::new();
+        while let Some((item, told)) = asked.next().await {
+            timed.push(match told {
+                Ok(Some(entry)) => Item { mtime: entry.meta.mtime, ..item },
+                Ok(None) => item,
+                Err(error) => {
+                    let path = item.path.clone();
+                    problems.push(Problem::new(path, error.problem_kind(false), error.source.to_string()));
+                    item
+                }
+            });
+        }
+        timed
+    }
+
+    /// Whether the text that is asked for stands in each of the items, in their order; all of them if none is asked
+    /// for. Files are read only while the stream is.
+    pub fn search(&self, items: Vec<Item>, choice: &Choice) -> impl Stream<Item = (Item, Result<bool>)> + use<> {
+        let in_flight = self.store.capabilities().concurrency.max(2);
+        let (place, finder) = (self.clone(), choice.contains.clone());
+        stream::iter(items)
+            .map(move |item| {
+                let (place, finder) = (place.clone(), finder.clone());
+                async move {
+                    let Some(finder) = finder else { return (item, Ok(true)) };
+                    // On any processor; and no longer than somebody waits for it.
+                    let (task, result) = async move {
+                        let held = holds(&place.store, &place.at(&item), &finder).await;
+                        (item, held)
+                    }
+                    .remote_handle();
+                    tokio::spawn(task);
+                    result.await
+                }
+            })
+            .buffered(in_flight)
+    }
+
+    fn at(&self, item: &Item) -> RelPath {
+        self.base.join_path(&item.path)
+    }
+}
+
+async fn holds(store: &Arc<dyn Store>, path: &RelPath, finder: &Finder<'_>) -> Result<bool> {
+    let mut bytes = store.read(path, 0..u64::MAX).await?;
+    // The text may begin in one piece and end in the next.
+    let overlap = finder.needle().len().saturating_sub(1);
+    let mut window: Vec<u8> = Vec::new();
+    while let Some(piece) = bytes.next().await {
+        window.extend_from_slice(&piece?);
+        if finder.find(&window).is_some() {
+            return Ok(true);
+        }
+        window.drain(..window.len().saturating_sub(overlap));
+    }
+    Ok(finder.needle().is_empty())
+}
