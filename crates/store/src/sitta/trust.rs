@@ -58,7 +58,7 @@ impl KnownServer {
     fn known(&self) -> Option<String> {
         let text = fs::read_to_string(&self.file).ok()?;
         let lines = text.lines().filter_map(|line| line.split_once(' '));
-        lines.filter(|(server, _)| *server == self.server).map(|(_, print)| print.trim().to_owned()).last()
+        lines.filter(|(server, _)| *server == self.server).map(|(_, print)| print.trim().to_owned()).next_back()
     }
 
     fn remember(&self, print: &str) -> std::io::Result<()> {
