@@ -75,7 +75,7 @@ mod tests {
         let meta = Meta { mtime: Time::new(5, 6), ..Meta::default() };
         let entry = Entry { size: 9, meta, id: 3, change: 4, ..Entry::new(Kind::File) };
         let (tag, version) = (etag(&entry), Precondition::Version(entry.fingerprint()));
-        let with = |pairs: &[_], now| expected(&headers(pairs), now).ok();
+        let with = |pairs: &[(HeaderName, &str)], now: Option<&Entry>| expected(&headers(pairs), now).ok();
         assert_eq!(with(&[], Some(&entry)), Some(Precondition::None));
         assert_eq!(with(&[(IF_MATCH, &tag)], Some(&entry)), Some(version));
         assert_eq!(with(&[(IF_MATCH, &format!("\"x\", {tag}"))], Some(&entry)), Some(version));
