@@ -7,13 +7,15 @@ use tower::ServiceExt;
 
 use super::super::{router, routes};
 use super::*;
+use crate::audit::Audit;
 use crate::{Accounts, App};
 
 /// A server without anything to share.
 fn server(dir: &std::path::Path) -> Router {
     let (_, stopped) = tokio::sync::watch::channel(false);
     let accounts = Accounts::open(&dir.join("server.db")).unwrap();
-    router(std::sync::Arc::new(App::new(Default::default(), accounts, stopped)))
+    let audit = Audit::start(accounts.file().to_owned()).unwrap();
+    router(std::sync::Arc::new(App::new(Default::default(), accounts, audit, stopped)))
 }
 
 async fn answers(router: &Router, method: &str, path: &str) -> bool {
