@@ -5,6 +5,8 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use std::sync::Arc;
+
 use reqwest::StatusCode;
 use sitta_serve::{Accounts, Scope};
 use sitta_store::{Access, Displaced, ErrorKind, Password, Precondition};
@@ -174,7 +176,7 @@ async fn a_wrong_password_and_a_share_that_is_none_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_did_what_is_written_down() {
     let mut served = Served::start_with(users).await;
-    let client = client(&served);
+    let client = served.client();
     let sync = url(&served, "/shares/files/sync");
     status(client.post(&sync).basic_auth("bob", Some("right"))).await;
     status(client.get(url(&served, "/shares")).basic_auth("ann", Some("hunter2"))).await;
