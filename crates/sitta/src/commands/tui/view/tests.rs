@@ -214,8 +214,14 @@ fn a_run_shows_how_far_it_is_and_how_it_ended() {
 fn an_archive_shows_its_steps() {
     let mut headway = Headway::default();
     for event in [
-        json!({"event": "step", "step": "DOWNLOAD", "state": "skipped", "seconds": 0.0, "reason": "the source is on this machine"}),
-        json!({"event": "step", "step": "CHECK", "state": "done", "seconds": 0.0, "age": 7800.0}),
+        json!({
+            "event": "step", "step": "DOWNLOAD", "state": "skipped", "seconds": 0.0,
+            "text": "the source is on this machine",
+        }),
+        json!({
+            "event": "step", "step": "CHECK", "state": "done", "seconds": 0.0,
+            "text": "the newest file is 2 h 10 min old",
+        }),
         json!({"event": "step", "step": "COMPRESS", "state": "begun", "seconds": 0.0}),
     ] {
         headway.note(&event, Instant::now());
