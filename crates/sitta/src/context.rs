@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -189,6 +190,13 @@ impl Context {
             Failure::usage("there is no place to remember what was done: neither HOME nor XDG_STATE_HOME is set")
                 .hint("set XDG_STATE_HOME to a folder that stays")
         })
+    }
+
+    /// Says something to people: programs, and whoever wants it quiet, are spared.
+    pub fn say(&self, line: impl fmt::Display) {
+        if !self.quiet && !self.json {
+            self.console.line(line);
+        }
     }
 
     /// Standard output, buffered.

@@ -184,6 +184,9 @@ where
 /// # Errors
 /// As [`Store::scan`]; also if no directory stands there.
 pub async fn scan_below(store: &dyn Store, base: &RelPath, options: &ScanOptions) -> Result<Tree> {
+    if base.is_root() {
+        return store.scan(options).await;
+    }
     if let Some(local) = store.behind() {
         return local.scan_below(base, options).await;
     }

@@ -163,10 +163,7 @@ impl Place {
             // Where listings tell no times, those are asked for before anything is left out by them.
             let early = !choice.timed || self.store.capabilities().lists_meta;
             let options = ScanOptions { filter: early.then(|| choice.filter.clone()), ..ScanOptions::default() };
-            let mut tree = match self.base.is_root() {
-                true => self.store.scan(&options).await?,
-                false => scan_below(&*self.store, &self.base, &options).await?,
-            };
+            let mut tree = scan_below(&*self.store, &self.base, &options).await?;
             problems.append(&mut tree.problems);
             tree.ids().skip(1).map(|id| Item::of(&tree, id)).collect()
         } else {
@@ -240,6 +237,31 @@ impl Place {
                 }
             })
             .buffered(in_flight)
+    }
+
+    /// The first `most` of the items in which the text stands that is asked for, in their order; what cannot be read becomes
+    /// a problem.
+    pub async fn containing(
+        &self,
+        items: Vec<Item>,
+        choice: &Choice,
+        most: usize,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Item> {
+        let mut searched = std::pin::pin!(self.search(items, choice));
+        let mut kept = Vec::new();
+        while kept.len() < most
+            && let Some((item, result)) = searched.next().await
+        {
+            match result {
+                Ok(true) => kept.push(item),
+                Ok(false) => {}
+                Err(error) => {
+                    problems.push(Problem::new(item.path, error.problem_kind(false), error.source.to_string()));
+                }
+            }
+        }
+        kept
     }
 
     fn at(&self, item: &Item) -> RelPath {

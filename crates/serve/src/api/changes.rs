@@ -1,9 +1,7 @@
 //! Changing what a share holds: many changes in one request, in order, each all or nothing.
 
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -12,11 +10,12 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use sitta_store::sitta::batch::{BROKEN, LAST};
 use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name};
-use sitta_store::{ByteStream, Change, Error, ErrorKind, Flow, Maker, Source, TEMP_PREFIX, What, Write, Written};
+use sitta_store::{ByteStream, Change, Flow, Source, TEMP_PREFIX, What, Write, Written};
 use sitta_tree::Meta;
 
 use super::access::Target;
 use super::dirs::make_all;
+use super::once::{broken, once};
 use super::problem::Trouble;
 use crate::App;
 
@@ -55,7 +54,7 @@ pub(super) async fn apply(
                 streams = true;
                 let none = Arriving { body: futures::stream::empty().boxed(), rest: BytesMut::new() };
                 let arriving = std::mem::replace(&mut body, none);
-                Some(Source::Made(Arc::new(Sent { arriving: Mutex::new(Some(arriving)), size })))
+                Some(once(Pieces { arriving, piece: 0, left: size }.bytes(), size))
             }
             Some(_) => {
                 let what = "a large file comes alone, or as the last change";
@@ -102,10 +101,6 @@ fn outcome(result: &sitta_store::Result<Option<Written>>) -> Outcome {
         }
         Err(error) => Outcome::Failed(error.into()),
     }
-}
-
-fn broken(what: &'static str) -> Error {
-    Error::new(ErrorKind::Unreachable, &"".into(), None, what)
 }
 
 /// The change that is meant, with its bytes.
@@ -190,40 +185,6 @@ impl Arriving {
     }
 }
 
-/// The bytes of a large file on their way in: they come once.
-struct Sent {
-    arriving: Mutex<Option<Arriving>>,
-    size: Option<u64>,
-}
-
-impl fmt::Debug for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").field("size", &self.size).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Maker for Sent {
-    async fn make(&self) -> sitta_store::Result<ByteStream> {
-        let arriving = self.arriving.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        let arriving = arriving.ok_or_else(|| broken("the bytes came once, and have to be sent again"))?;
-        let pieces = Pieces { arriving, piece: 0, left: self.size };
-        let bytes = futures::stream::unfold(Some(pieces), |pieces| async move {
-            let mut pieces = pieces?;
-            match pieces.next().await {
-                Ok(Some(piece)) => Some((Ok(piece), Some(pieces))),
-                Ok(None) => None,
-                Err(what) => Some((Err(broken(what)), None)),
-            }
-        });
-        Ok(bytes.boxed())
-    }
-
-    fn at_most(&self) -> u64 {
-        self.size.unwrap_or(u64::MAX)
-    }
-}
-
 /// The pieces of a large file; see `sitta::batch`.
 struct Pieces {
     arriving: Arriving,
@@ -234,6 +195,14 @@ struct Pieces {
 }
 
 impl Pieces {
+    fn bytes(self) -> ByteStream {
+        let next = |mut pieces: Self| async move {
+            let piece = pieces.next().await.map_err(broken)?;
+            Ok(piece.map(|piece| (piece, pieces)))
+        };
+        futures::stream::try_unfold(self, next).boxed()
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, &'static str> {
         let lost = "the client broke off";
         if self.piece == 0 {

@@ -94,7 +94,9 @@ pub(super) async fn list(target: Target, uri: Uri) -> Result<Response, Trouble> 
     }
     let mut items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
     if asked.choice.reads() {
-        items = searched(&place, items, &asked, &mut problems).await;
+        // As many as are told, and one more.
+        let most = asked.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+        items = place.containing(items, &asked.choice, most, &mut problems).await;
     }
     let limit = asked.limit.unwrap_or(usize::MAX);
     let more = items.len() > limit;
@@ -104,25 +106,6 @@ pub(super) async fn list(target: Target, uri: Uri) -> Result<Response, Trouble> 
         items = place.with_times(items, &mut problems).await;
     }
     Ok(told(place.base, items, next.as_deref(), &problems))
-}
-
-/// Those that hold the text: as many as are told, and one more.
-async fn searched(place: &Place, items: Vec<Item>, asked: &Asked, problems: &mut Vec<Problem>) -> Vec<Item> {
-    let enough = asked.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
-    let mut searched = std::pin::pin!(place.search(items, &asked.choice));
-    let mut kept = Vec::new();
-    while kept.len() < enough
-        && let Some((item, result)) = searched.next().await
-    {
-        match result {
-            Ok(true) => kept.push(item),
-            Ok(false) => {}
-            Err(error) => {
-                problems.push(Problem::new(item.path, error.problem_kind(false), error.source.to_string()));
-            }
-        }
-    }
-    kept
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -55,11 +55,9 @@ pub(super) async fn tree(target: Target) -> Result<Response, Trouble> {
     let store = &target.share.store;
     let temps = Arc::default();
     let options = ScanOptions { temps: Some(Arc::clone(&temps)), ..ScanOptions::default() };
-    let (tree, prefix) = match target.path.is_root() {
-        true => (store.scan(&options).await?, RelPath::root()),
-        false => (sitta_store::scan_below(&**store, &target.path, &options).await?, target.path.clone()),
-    };
+    let tree = sitta_store::scan_below(&**store, &target.path, &options).await?;
     let temps = std::mem::take(&mut *temps.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+    let prefix = target.path.clone();
     let lines = Lines { tree, prefix, temps, pending: vec![(NodeId::ROOT, 0)], told: 0, state: At::Problems };
     let body = stream::unfold(lines, |mut lines| async move {
         let piece = lines.next_piece()?;

@@ -11,6 +11,7 @@ mod feed;
 mod files;
 mod hashes;
 mod look;
+mod once;
 mod openapi;
 mod page;
 mod problem;

@@ -1,9 +1,7 @@
 //! Writing a file: all of it arrives, or nothing of it is ever seen.
 
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
@@ -13,13 +11,14 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use jiff::fmt::rfc2822::DateTimeParser;
-use sitta_store::{ByteStream, Displaced, Error, ErrorKind, Maker, Source, What, Write, Written};
+use sitta_store::{ByteStream, Displaced, Source, What, Write, Written};
 use sitta_tree::{Kind, Meta, Time};
 use tokio::sync::watch;
 
 use super::access::Target;
 use super::dirs::{allowed, make_above, no_directory, unmake};
 use super::expect::{etag, expected, header};
+use super::once::{broken, once};
 use super::problem::Trouble;
 use super::query::Query;
 use crate::App;
@@ -60,13 +59,14 @@ pub(super) async fn put(
         }
     }
     let expect = expected(&headers, now.as_ref())?;
-    let upload = Upload { body: Mutex::new(Some(body)), size, version, stopped: app.stopped.clone() };
+    let tells_end = version == Version::HTTP_2;
+    let bytes = Arriving { body, left: size, tells_end, stopped: app.stopped.clone() }.bytes();
     let source = match size {
         Some(size) if size <= SMALL => {
-            let pieces: BytesMut = upload.make().await?.try_collect().await?;
+            let pieces: BytesMut = bytes.try_collect().await?;
             Source::Bytes(pieces.freeze())
         }
-        _ => Source::Made(Arc::new(upload)),
+        _ => once(bytes, size),
     };
     // Permissions stay when a file is written anew: what was private shall not become public.
     let mode = now.as_ref().map_or(0, |entry| entry.meta.mode);
@@ -137,51 +137,6 @@ fn seconds(text: &str) -> Option<Time> {
     }
 }
 
-fn broken(what: &'static str) -> Error {
-    Error::new(ErrorKind::Unreachable, &"".into(), None, what)
-}
-
-/// A file on its way in: its bytes come once.
-struct Upload {
-    body: Mutex<Option<Body>>,
-    size: Option<u64>,
-    version: Version,
-    stopped: watch::Receiver<bool>,
-}
-
-impl fmt::Debug for Upload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("size", &self.size).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Maker for Upload {
-    async fn make(&self) -> sitta_store::Result<ByteStream> {
-        let body = self.body.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        let body = body.ok_or_else(|| broken("the bytes came once, and have to be sent again"))?;
-        let arriving = Arriving {
-            body,
-            left: self.size,
-            tells_end: self.version == Version::HTTP_2,
-            stopped: self.stopped.clone(),
-        };
-        let bytes = stream::unfold(Some(arriving), |arriving| async move {
-            let mut arriving = arriving?;
-            match arriving.next().await {
-                Ok(Some(piece)) => Some((Ok(piece), Some(arriving))),
-                Ok(None) => None,
-                Err(what) => Some((Err(broken(what)), None)),
-            }
-        });
-        Ok(bytes.boxed())
-    }
-
-    fn at_most(&self) -> u64 {
-        self.size.unwrap_or(u64::MAX)
-    }
-}
-
 /// A body that is whole or fails.
 struct Arriving {
     body: Body,
@@ -193,6 +148,14 @@ struct Arriving {
 }
 
 impl Arriving {
+    fn bytes(self) -> ByteStream {
+        let next = |mut arriving: Self| async move {
+            let piece = arriving.next().await.map_err(broken)?;
+            Ok(piece.map(|piece| (piece, arriving)))
+        };
+        stream::try_unfold(self, next).boxed()
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, &'static str> {
         let lost = "the client broke off";
         loop {

@@ -12,17 +12,13 @@ use futures::{StreamExt, stream};
 use h3::server::RequestStream;
 use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
-use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
+use sitta_store::sitta::quic::transport;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::api::Peer;
-
-/// What may be on its way, a stream and a connection: what a fast line with a long round trip holds.
-const STREAM_WINDOW: u32 = 16 << 20;
-const WINDOW: u32 = 32 << 20;
 
 /// Buffers of the UDP socket, where the system allows them.
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -33,15 +29,8 @@ const BROKEN: h3::error::Code = h3::error::Code::H3_INTERNAL_ERROR;
 /// Binds the UDP side of an address.
 pub(super) fn bind(address: SocketAddr, tls: rustls::ServerConfig) -> io::Result<Endpoint> {
     let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
-    let mut transport = TransportConfig::default();
-    transport
-        // Loss is not taken for a full line, as the default does: thirty times faster at one lost packet in a hundred.
-        .congestion_controller_factory(Arc::new(BbrConfig::default()))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(u64::from(WINDOW))
-        .max_concurrent_bidi_streams(VarInt::from_u32(256))
-        .keep_alive_interval(Some(Duration::from_secs(15)));
+    let mut transport = transport();
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(256)).keep_alive_interval(Some(Duration::from_secs(15)));
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
     let socket = UdpSocket::bind(address)?;

@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use futures::StreamExt;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -107,30 +106,9 @@ async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: boo
         }
     };
     if choice.inner.reads() {
-        items = containing(&place, items, &choice.inner, &mut problems).await;
+        items = place.containing(items, &choice.inner, usize::MAX, &mut problems).await;
     }
     Ok(Found { opened, is_file, items, problems })
-}
-
-/// Keeps the files in which the text stands, in their order.
-async fn containing(
-    place: &Place,
-    items: Vec<Item>,
-    choice: &look::Choice,
-    problems: &mut Vec<Problem>,
-) -> Vec<Item> {
-    let mut searched = std::pin::pin!(place.search(items, choice));
-    let mut kept = Vec::new();
-    while let Some((item, result)) = searched.next().await {
-        match result {
-            Ok(true) => kept.push(item),
-            Ok(false) => {}
-            Err(error) => {
-                problems.push(Problem::new(item.path, error.problem_kind(false), error.source.to_string()));
-            }
-        }
-    }
-    kept
 }
 
 /// Raw bytes into files and pipes; on a terminal nothing that steers it.

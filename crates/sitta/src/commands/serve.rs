@@ -174,7 +174,7 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let nobody = accounts.is_empty();
     let labels: Vec<_> =
         shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
-    let listen = addresses(listen)?;
+    let listen = addresses(listen);
     let options =
         Options { listen, shares: shares.into_iter().map(|(share, _)| share).collect(), accounts, certificate };
     let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;
@@ -192,13 +192,13 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
 }
 
 /// Where to listen; of the usual addresses those that this machine has.
-fn addresses(asked: &[SocketAddr]) -> Outcome<Vec<SocketAddr>> {
+fn addresses(asked: &[SocketAddr]) -> Vec<SocketAddr> {
     if !asked.is_empty() {
-        return Ok(asked.to_vec());
+        return asked.to_vec();
     }
     let usual = USUAL.map(|address| address.parse::<SocketAddr>().expect("an address"));
     let there = |address: &SocketAddr| std::net::UdpSocket::bind((address.ip(), 0)).is_ok();
-    Ok(usual.into_iter().filter(there).collect())
+    usual.into_iter().filter(there).collect()
 }
 
 fn tell(

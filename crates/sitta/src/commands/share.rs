@@ -30,7 +30,8 @@ fn add(context: &Context, args: &ShareAddArgs) -> Outcome {
     // What makes no sense is not written.
     context.with_text(&text)?;
     put(context, &text)?;
-    done(context, &format!("{} is shared by `sitta serve` from its next start on", args.name))
+    context.say(format_args!("{} is shared by `sitta serve` from its next start on", args.name));
+    Ok(Exit::Done)
 }
 
 /// The location as the config has to name it.
@@ -83,7 +84,8 @@ fn remove(context: &Context, name: &str) -> Outcome {
         document.remove("share");
     }
     put(context, &document.to_string())?;
-    done(context, &format!("{name} is shared no more from the server's next start on; what it holds stays"))
+    context.say(format_args!("{name} is shared no more from the server's next start on; what it holds stays"));
+    Ok(Exit::Done)
 }
 
 fn put(context: &Context, text: &str) -> Outcome<()> {
@@ -92,11 +94,4 @@ fn put(context: &Context, text: &str) -> Outcome<()> {
             .note(error.to_string())
             .note("nothing was written")
     })
-}
-
-fn done(context: &Context, what: &str) -> Outcome {
-    if !context.quiet && !context.json {
-        context.console.line(what);
-    }
-    Ok(Exit::Done)
 }

@@ -68,7 +68,8 @@ fn add(context: &Context, args: &UserAddArgs) -> Outcome {
     }
     let scope = scope(&args.scope);
     accounts(context)?.set_user(&args.name, &password, &scope).map_err(|error| failure(&error))?;
-    done(context, &format!("{} may log in: {}", args.name, words(&scope)))
+    context.say(format_args!("{} may log in: {}", args.name, words(&scope)));
+    Ok(Exit::Done)
 }
 
 fn token(context: &Context, args: &UserTokenArgs) -> Outcome {
@@ -90,7 +91,8 @@ fn token(context: &Context, args: &UserTokenArgs) -> Outcome {
         false => out.line(&token)?,
     }
     out.flush()?;
-    done(context, &format!("This token is shown once. It opens {}", words(&scope)))
+    context.say(format_args!("This token is shown once. It opens {}", words(&scope)));
+    Ok(Exit::Done)
 }
 
 fn list(context: &Context) -> Outcome {
@@ -135,14 +137,7 @@ fn remove(context: &Context, names: &[String]) -> Outcome {
             return Err(Failure::usage(format!("there is neither a user nor a token called '{name}'"))
                 .hint("`sitta user list` shows them"));
         }
-        done(context, &format!("{name} may not log in any more"))?;
-    }
-    Ok(Exit::Done)
-}
-
-fn done(context: &Context, what: &str) -> Outcome {
-    if !context.quiet && !context.json {
-        context.console.line(what);
+        context.say(format_args!("{name} may not log in any more"));
     }
     Ok(Exit::Done)
 }

@@ -211,11 +211,9 @@ async fn open_place(context: &Context, place: Place) -> Outcome<Opened> {
 /// A server that was met for the first time, and that nobody vouches for, is told of: it is taken for the right one from
 /// now on.
 fn introduce(context: &Context, server: &KnownServer) {
-    if let Some(fingerprint) = server.fingerprint().filter(|_| !context.quiet && !context.json) {
+    if let Some(fingerprint) = server.fingerprint() {
         let head = context.console.style.head("New");
-        context
-            .console
-            .line(format!("{head}{} shows {fingerprint}; it is known by that from now on", server.server));
+        context.say(format_args!("{head}{} shows {fingerprint}; it is known by that from now on", server.server));
     }
 }
 

@@ -274,8 +274,7 @@ impl Store for LocalStore {
     }
 
     async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
-        let options = options.clone();
-        self.blocking(move |inner| scan::scan(inner, &RelPath::root(), &options)).await
+        self.scan_below(&RelPath::root(), options).await
     }
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {

@@ -21,7 +21,7 @@ const CHUNK: u64 = 256 << 10;
 /// Opens the file and reads the first chunk, so that a small file takes one task; the others follow as they are asked
 /// for.
 pub(super) fn stream(inner: &Arc<Inner>, path: RelPath, range: Range<u64>) -> Result<ByteStream> {
-    let (fd, stat) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
+    let (fd, stat, _) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
     let end = range.end.min(stat.st_size as u64);
     give(Reader { inner: inner.clone(), path, fd: Arc::new(fd), at: range.start, end, pinned: None })
 }
@@ -29,9 +29,8 @@ pub(super) fn stream(inner: &Arc<Inner>, path: RelPath, range: Range<u64>) -> Re
 /// The bytes of that version from `offset` on: the file stays the one that was opened, whatever comes to its place, and
 /// before the last bytes are given it is made sure that nobody wrote into it.
 pub(super) fn pinned(inner: &Arc<Inner>, path: RelPath, version: &Fingerprint, offset: u64) -> Result<ByteStream> {
-    let (fd, stat) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
-    let root = inner.root().map_err(|errno| inner.error(&path, errno))?;
-    if !inner.facts(&root).fingerprint(&stat).same_version(version) {
+    let (fd, stat, now) = open(inner, &path).map_err(|fail| inner.fail(&path, fail))?;
+    if !now.same_version(version) {
         return Err(changed(inner, &path));
     }
     let end = stat.st_size as u64;
@@ -59,7 +58,8 @@ fn give(reader: Reader) -> Result<ByteStream> {
     Ok(stream.chain(rest).boxed())
 }
 
-fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, Stat), Fail> {
+/// The open file, what the system tells of it, and its version.
+fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, Stat, Fingerprint), Fail> {
     let (mut dirs, facts) = inner.enter()?;
     let (dir, name) = dirs.parent(path)?;
     let fd = match open_file(&dir, name) {
@@ -68,8 +68,9 @@ fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, Stat), Fail> {
         opened => opened?,
     };
     let stat = rustix::fs::fstat(&fd)?;
-    match facts.entry(&stat).kind {
-        Kind::File => Ok((fd, stat)),
+    let entry = facts.entry(&stat);
+    match entry.kind {
+        Kind::File => Ok((fd, stat, entry.fingerprint())),
         Kind::Dir => Err(Errno::ISDIR.into()),
         _ => Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device")),
     }

@@ -58,7 +58,7 @@ pub(super) fn scan(inner: &Arc<Inner>, base: &RelPath, options: &ScanOptions) ->
         pending: Vec::new(),
         youngest: (!inner.fine_times).then(Youngest::new),
     };
-    let top = Arc::new(rustix::io::fcntl_dupfd_cloexec(&fd, 0).map_err(at_root)?);
+    let top = rustix::io::fcntl_dupfd_cloexec(&fd, 0).map_err(at_root)?;
     match scan.descend(&top, fd) {
         Ok(()) => {
             if let Some(youngest) = scan.youngest {

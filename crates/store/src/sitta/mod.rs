@@ -7,7 +7,7 @@
 pub mod batch;
 mod client;
 pub mod feed;
-mod quic;
+pub mod quic;
 mod store;
 pub mod trust;
 pub mod wire;

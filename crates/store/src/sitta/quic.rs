@@ -23,6 +23,18 @@ use crate::{ByteStream, Error, ErrorKind, Result};
 const STREAM_WINDOW: u32 = 16 << 20;
 const WINDOW: u32 = 32 << 20;
 
+/// How both ends of a connection work.
+pub fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        // Loss is not taken for a full line, as the default does: thirty times faster at one lost packet in a hundred.
+        .congestion_controller_factory(Arc::new(BbrConfig::default()))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .send_window(u64::from(WINDOW));
+    transport
+}
+
 type Sender = SendRequest<h3_quinn::OpenStreams, Bytes>;
 
 /// One server, by UDP. The connection is made when it is first needed, and again when it was lost.
@@ -56,13 +68,8 @@ impl Quic {
         let mut tls = web::tls(options).map_err(failed)?;
         tls.alpn_protocols = vec![b"h3".to_vec()];
         let crypto = QuicClientConfig::try_from(tls).map_err(|error| failed(error.to_string()))?;
-        let mut transport = TransportConfig::default();
-        transport
-            .congestion_controller_factory(Arc::new(BbrConfig::default()))
-            .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-            .receive_window(VarInt::from_u32(WINDOW))
-            .send_window(u64::from(WINDOW))
-            .keep_alive_interval(Some(Duration::from_secs(10)));
+        let mut transport = transport();
+        transport.keep_alive_interval(Some(Duration::from_secs(10)));
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::new(transport));
         Ok(Self {

@@ -78,15 +78,16 @@ impl SittaStore {
         Ok(Fetched { bytes: answer.bytes, meta: None, pinned })
     }
 
-    async fn one(&self, change: Change) -> Result<Option<Written>> {
+    async fn one(&self, change: Change, flow: &Arc<Flow>) -> Result<Option<Written>> {
         let path = change.path().clone();
-        let results = batch::apply(&self.client, vec![change], &Arc::default()).await;
+        let results = batch::apply(&self.client, vec![change], flow).await;
         results.into_iter().next().unwrap_or_else(|| Err(self.client.odd(&path, "it does not say what it did")))
     }
 
-    async fn one_written(&self, change: Change) -> Result<Written> {
+    async fn one_written(&self, change: Change, flow: &Arc<Flow>) -> Result<Written> {
         let path = change.path().clone();
-        self.one(change).await?.ok_or_else(|| self.client.odd(&path, "it does not say what it wrote"))
+        let written = self.one(change, flow).await?;
+        written.ok_or_else(|| self.client.odd(&path, "it does not say what it wrote"))
     }
 
     /// One line of a listing of the whole tree.
@@ -215,12 +216,7 @@ impl Store for SittaStore {
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
-        let path = write.path.clone();
-        let mut results = batch::apply(&self.client, vec![Change::Write(write)], flow).await;
-        match results.pop() {
-            Some(result) => result?.ok_or_else(|| self.client.odd(&path, "it does not say what it wrote")),
-            None => Err(self.client.odd(&path, "it does not say what it did")),
-        }
+        self.one_written(Change::Write(write), flow).await
     }
 
     async fn write_batch(&self, writes: Vec<Write>, flow: &Arc<Flow>) -> Vec<Result<Written>> {
@@ -237,15 +233,16 @@ impl Store for SittaStore {
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
-        self.one(Change::Remove { path: path.clone(), expect, displaced }).await.map(drop)
+        self.one(Change::Remove { path: path.clone(), expect, displaced }, &Arc::default()).await.map(drop)
     }
 
     async fn rename(&self, from: &RelPath, to: &RelPath, expect: Precondition) -> Result<Written> {
-        self.one_written(Change::Rename { from: from.clone(), to: to.clone(), expect }).await
+        self.one_written(Change::Rename { from: from.clone(), to: to.clone(), expect }, &Arc::default()).await
     }
 
     async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
-        self.one_written(Change::SetMeta { path: path.clone(), meta: *meta, expect, xattrs_of: None }).await
+        let change = Change::SetMeta { path: path.clone(), meta: *meta, expect, xattrs_of: None };
+        self.one_written(change, &Arc::default()).await
     }
 
     async fn sync(&self) -> Result<()> {
