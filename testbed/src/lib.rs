@@ -16,6 +16,7 @@ pub mod nginx;
 pub mod proxy;
 pub mod python;
 pub mod rclone;
+pub mod relay;
 pub mod s3;
 pub mod samba;
 pub mod sshd;

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod archive;
+pub mod cache;
 mod conflicts;
 mod content;
 mod error;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
-use sitta_store::{Access, Location};
+use sitta_store::{Access, Downloads, Location};
 use tokio::sync::Mutex;
 
 use crate::args::{ColorChoice, GlobalArgs};
@@ -43,14 +43,15 @@ pub struct Context {
     config_copy: Option<PathBuf>,
     config: OnceLock<Config>,
     state_dir: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
     /// The user's own folder.
     pub home: Option<PathBuf>,
     /// Certificates to trust (`--ca`).
     pub ca: Option<PathBuf>,
     /// Somebody sits there who can be asked for a password.
     pub can_ask: bool,
-    /// What is downloaded from another sitta comes by UDP.
-    pub udp: bool,
+    /// How downloads come from another sitta.
+    pub downloads: Downloads,
     /// What it took to get into the places that were opened so far, so that nothing is asked for or run twice.
     pub accesses: Mutex<HashMap<String, Access>>,
 }
@@ -68,9 +69,10 @@ impl Context {
         Self { can_ask: false, ..self.unread() }
     }
 
-    /// The same, but what is downloaded from another sitta comes by UDP.
-    pub fn by_udp(&self) -> Self {
-        Self { udp: true, ..self.unread() }
+    /// The same, but downloads come from another sitta in this way. Passwords that were asked for stay known.
+    pub fn downloading(&self, downloads: Downloads) -> Self {
+        let accesses = self.accesses.try_lock().map(|known| known.clone()).unwrap_or_default();
+        Self { downloads, accesses: Mutex::new(accesses), ..self.unread() }
     }
 
     fn unread(&self) -> Self {
@@ -80,6 +82,7 @@ impl Context {
             config_copy: self.config_copy.clone(),
             config: OnceLock::new(),
             state_dir: self.state_dir.clone(),
+            cache_dir: self.cache_dir.clone(),
             home: self.home.clone(),
             ca: self.ca.clone(),
             accesses: Mutex::default(),
@@ -134,9 +137,10 @@ impl Context {
             config_copy: None,
             config: OnceLock::new(),
             state_dir: xdg("XDG_STATE_HOME", ".local/state"),
+            cache_dir: xdg("XDG_CACHE_HOME", ".cache"),
             home,
             ca: global.ca.clone(),
-            udp: false,
+            downloads: Downloads::Together,
             can_ask: std::io::stdin().is_terminal() && err_is_terminal && !global.json,
             accesses: Mutex::default(),
         }
@@ -189,6 +193,14 @@ impl Context {
         self.state_dir.as_ref().ok_or_else(|| {
             Failure::usage("there is no place to remember what was done: neither HOME nor XDG_STATE_HOME is set")
                 .hint("set XDG_STATE_HOME to a folder that stays")
+        })
+    }
+
+    /// Where what can be had again is kept.
+    pub fn cache_dir(&self) -> Outcome<&PathBuf> {
+        self.cache_dir.as_ref().ok_or_else(|| {
+            Failure::usage("there is no place for a cache: neither HOME nor XDG_CACHE_HOME is set")
+                .hint("set XDG_CACHE_HOME to a folder")
         })
     }
 

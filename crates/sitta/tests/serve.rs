@@ -4,49 +4,11 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::*;
-
-/// A server that shares the world's destination as `docs`.
-struct Server {
-    child: Child,
-    address: String,
-    fingerprint: String,
-}
-
-impl Server {
-    fn start(world: &World, at: &str) -> Self {
-        let mut command = world.command();
-        let share = format!("docs={}", world.dst.display());
-        command.args(["serve", "--json", "--listen", at, "--share", &share]);
-        command.env("XDG_STATE_HOME", world.path("server-state"));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
-        let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!((told["event"].as_str(), told["shares"][0]["name"].as_str()), (Some("serving"), Some("docs")));
-        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
-        Self { child, address: text(&told["addresses"][0]), fingerprint: text(&told["fingerprint"]) }
-    }
-
-    fn url(&self) -> String {
-        format!("sitta://{}/docs", self.address)
-    }
-
-    fn end(&mut self, how: Signal) -> Option<i32> {
-        signal(self.child.id(), how);
-        self.child.wait().expect("it ends").code()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end(Signal::KILL);
-    }
-}
 
 fn some_files(world: &World) {
     for n in 0..300 {

@@ -38,7 +38,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use flow::Flow;
 pub use gather::scan_below;
 pub use location::{Location, LocationError, Password, Remote, Scheme};
-pub use open::{Access, S3Access, SshAccess, open};
+pub use open::{Access, Downloads, S3Access, SshAccess, open};
 pub use source::{Fetched, Maker, Source};
 pub use store::{
     ByteStream, Capabilities, Change, Displaced, OWN_DIR, Precondition, ScanOptions, Store, TEMP_PREFIX, What,

@@ -20,14 +20,27 @@ pub struct Access {
     pub token: Option<Password>,
     /// How many calls shall be in flight at most; none: what suits the server.
     pub transfers: Option<usize>,
-    /// What is downloaded from a sitta comes by UDP.
-    pub udp: bool,
+    /// How downloads come from a sitta.
+    pub downloads: Downloads,
     /// Certificates and timeouts of what speaks HTTP. The timeout counts for all servers.
     pub web: WebOptions,
     /// For SFTP.
     pub ssh: SshAccess,
     /// For S3.
     pub s3: S3Access,
+}
+
+/// How downloads come from a sitta.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Downloads {
+    /// Over one connection with all else (HTTP/2): as suits many files.
+    #[default]
+    Together,
+    /// Each over a connection of its own (HTTP/1.1): as suits parts of a large file, which do not wait for one another
+    /// where a packet was lost.
+    Apart,
+    /// By UDP (HTTP/3), which keeps its pace where packets are lost.
+    Udp,
 }
 
 /// Keys and trust for SFTP.

@@ -21,13 +21,15 @@ pub struct WebOptions {
     pub ca: Vec<u8>,
     /// How long connecting, or one step of a transfer, may take.
     pub timeout: Duration,
+    /// Many requests share one connection (HTTP/2), where the server can.
+    pub multiplexed: bool,
     /// Where the server is known from, if it may be one that nobody vouches for.
     pub known: Option<KnownServer>,
 }
 
 impl Default for WebOptions {
     fn default() -> Self {
-        Self { ca: Vec::new(), timeout: Duration::from_secs(30), known: None }
+        Self { ca: Vec::new(), timeout: Duration::from_secs(30), multiplexed: false, known: None }
     }
 }
 
@@ -57,7 +59,7 @@ pub(crate) fn tls(options: &WebOptions) -> Result<rustls::ClientConfig, String> 
 /// An HTTP client that trusts as `options` say; the error is what could not be set up.
 pub fn client(options: &WebOptions) -> Result<Client, String> {
     let mut tls = tls(options)?;
-    if options.known.is_some() {
+    if options.multiplexed {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
     Client::builder()

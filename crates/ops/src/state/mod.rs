@@ -202,7 +202,8 @@ impl State {
     }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+/// Whether the database itself is what is wrong.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, message) => {
             matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)

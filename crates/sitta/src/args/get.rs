@@ -1,8 +1,8 @@
-//! The arguments of `sitta get`.
+//! The arguments of `sitta get` and `sitta cache`.
 
 use std::ffi::OsString;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `sitta get`
 #[derive(Debug, Args)]
@@ -19,6 +19,9 @@ pub struct GetArgs {
     /// Replace nothing
     #[arg(long, help_heading = "What is replaced")]
     pub no_overwrite: bool,
+    /// Neither take it from the cache nor keep it there
+    #[arg(long, help_heading = "Speed")]
+    pub no_cache: bool,
     /// How it comes here
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto", help_heading = "Speed")]
     pub transport: Transport,
@@ -27,10 +30,26 @@ pub struct GetArgs {
 /// How bytes come from a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
-    /// As suits the server
+    /// Over TCP; where that is slow, by UDP if that is faster
     Auto,
-    /// Over TCP
+    /// Over TCP, from another sitta over several connections
     Tcp,
     /// Over UDP, from another sitta
     Udp,
+}
+
+/// `sitta cache`
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub verb: CacheVerb,
+}
+
+/// What to do with the cache of downloads.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum CacheVerb {
+    /// List its files, the last used one first, and how full it is
+    Show,
+    /// Remove all of them
+    Clear,
 }

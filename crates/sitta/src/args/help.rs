@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command};
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
-    ("Look", &["ls", "find", "hash", "du", "get", "cat"]),
+    ("Look", &["ls", "find", "hash", "du", "get", "cat", "cache"]),
     ("Automate", &["run", "jobs", "history", "daemon", "schedule", "tui"]),
     ("Serve", &["serve", "share", "user"]),
     ("Set up", &["init", "config", "completions", "man"]),
@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 26] = [
+const EXTRAS: [(&str, &str, &[Code]); 27] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -41,6 +41,7 @@ const EXTRAS: [(&str, &str, &[Code]); 26] = [
     ("du", "sitta du --depth 1 ~/Documents", &[PARTIAL]),
     ("get", "sitta get https://example.org/data.zip ~/Downloads", &[PARTIAL, HELD, INTERRUPTED]),
     ("cat", "sitta cat https://example.org/data.zip!/notes.txt", &[]),
+    ("cache", "sitta cache show; sitta cache clear", &[]),
     ("run", "sitta run nightly-db --dry-run", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
     ("jobs", "sitta jobs", &[]),
     ("history", "sitta history nightly-db --limit 5", &[]),
@@ -87,11 +88,12 @@ pub fn decorate(mut cli: Command) -> Command {
             };
             text.push_str("Exit codes:\n  0    done\n  1    failed\n  2    wrong usage or config\n");
             codes.iter().for_each(|(code, meaning)| text.push_str(&format!("  {code:<4} {meaning}\n")));
-            let command = if matches!(verb, "config" | "conflicts" | "schedule" | "share" | "trash" | "user") {
-                command.mut_subcommands(|c| c.help_template(TEMPLATE))
-            } else {
-                command
-            };
+            let command =
+                if matches!(verb, "cache" | "config" | "conflicts" | "schedule" | "share" | "trash" | "user") {
+                    command.mut_subcommands(|c| c.help_template(TEMPLATE))
+                } else {
+                    command
+                };
             command
                 .before_help(format!("Example:\n  {example}"))
                 .after_help(text.trim_end().to_owned())

@@ -20,7 +20,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use archive::{ArchiveArgs, UnpackArgs};
 pub use general::{CompletionsArgs, ConfigArgs, ConfigVerb};
-pub use get::{GetArgs, Transport};
+pub use get::{CacheArgs, CacheVerb, GetArgs, Transport};
 pub use job::{Cause, DaemonArgs, HistoryArgs, JobsArgs, Keeper, RunArgs, ScheduleArgs, ScheduleVerb};
 pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
 pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, parse_max_delete, parse_rate};
@@ -110,6 +110,8 @@ pub enum Verb {
     Get(GetArgs),
     /// Print files to standard output
     Cat(CatArgs),
+    /// Show or clear what was downloaded and is kept for the next time
+    Cache(CacheArgs),
     /// Run jobs of the config, one after the other
     Run(RunArgs),
     /// List the jobs of the config: how each ended last, and when it runs next

@@ -1,6 +1,7 @@
 //! One file a verb: from the arguments to what they mean, and from what happened to the exit code.
 
 mod archive;
+mod cache;
 mod cat;
 mod config;
 mod conflicts;
@@ -88,6 +89,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
             Err(failure) => Err(failure),
         },
         Verb::Cat(args) => cat::run(context, &args),
+        Verb::Cache(args) => cache::run(context, &args),
         Verb::Daemon(args) => daemon::run(context.reload()?, &args),
         Verb::Schedule(args) => schedule::run(context, &args),
         Verb::Serve(args) => serve::run(context, &args),
@@ -127,6 +129,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Du(_) => "du",
         Verb::Get(_) => "get",
         Verb::Cat(_) => "cat",
+        Verb::Cache(_) => "cache",
         Verb::Run(_) => "run",
         Verb::Daemon(_) => "daemon",
         Verb::Schedule(_) => "schedule",

@@ -1,6 +1,7 @@
 //! The config: TOML that is checked as a whole. Whatever is wrong is named with its file, its line and what was
 //! probably meant.
 
+mod cache;
 mod collide;
 mod job;
 mod model;

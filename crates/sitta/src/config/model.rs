@@ -7,6 +7,7 @@ use std::num::NonZeroU16;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cache::Cache;
 use super::job::Job;
 use super::notify::Notify;
 use super::share::{Serve, Share};
@@ -29,6 +30,9 @@ pub struct Config {
     /// How jobs are run by `sitta daemon`, and what is kept of them.
     #[serde(default, skip_serializing_if = "Daemon::is_usual")]
     pub daemon: Daemon,
+    /// What `sitta get` keeps of what it downloads.
+    #[serde(default, skip_serializing_if = "Cache::is_usual")]
+    pub cache: Cache,
     /// What `sitta serve` shares, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub share: BTreeMap<String, Share>,

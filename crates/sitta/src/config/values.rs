@@ -78,6 +78,19 @@ checked!(
 );
 
 checked!(
+    /// A number of bytes: `1GiB`.
+    Size,
+    |text| parse_size(text).map(drop)
+);
+
+impl Size {
+    /// How many.
+    pub fn bytes(&self) -> u64 {
+        parse_size(&self.0).expect("it was checked when it was read")
+    }
+}
+
+checked!(
     /// When a job runs.
     Schedule,
     |text| sitta_jobs::Schedule::parse(text, TimeZone::UTC).map(drop)

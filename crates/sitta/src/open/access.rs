@@ -35,7 +35,6 @@ pub async fn gather(context: &Context, location: &Location, named: Option<(&str,
     match remote.scheme {
         Scheme::Sitta => {
             access.web.known = Some(known_server(context, remote)?);
-            access.udp = context.udp;
         }
         Scheme::S3 => aws::complete(&mut access.s3, context.home.as_deref(), variable),
         Scheme::Sftp => {

@@ -180,6 +180,7 @@ async fn open_place(context: &Context, place: Place) -> Outcome<Opened> {
         Ok(Opened { store, label: place.label.clone(), name })
     };
     let mut access = access_to(context, &place).await?;
+    access.downloads = context.downloads;
     let mut asked = 0;
     loop {
         if asked == 0 && context.can_ask && access::asks_first(&place.location, &access) {

@@ -5,6 +5,7 @@
 mod blob;
 mod pty;
 mod rng;
+mod server;
 mod story;
 mod tree;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use blob::Blob;
 pub use pty::Terminal;
 pub use rng::Rng;
+pub use server::Server;
 pub use story::{Files, Story};
 pub use tree::*;
 

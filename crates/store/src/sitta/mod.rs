@@ -19,7 +19,7 @@ use sitta_tree::RelPath;
 use self::client::Client;
 use self::store::SittaStore;
 use crate::http::site::{Follow, Site, encoded};
-use crate::{Access, Error, ErrorKind, Remote, Result, Store};
+use crate::{Access, Downloads, Error, ErrorKind, Remote, Result, Store};
 
 /// The port that servers listen on unless told otherwise.
 pub const PORT: u16 = 7474;
@@ -39,6 +39,7 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
         .map_err(|error| Error::new(ErrorKind::Unsupported, &location, None, error.to_string()))?;
     let remote = Remote { port: Some(remote.port.unwrap_or(PORT)), ..remote.clone() };
     let mut access = access.clone();
+    access.web.multiplexed = access.downloads != Downloads::Apart;
     if let Some(known) = &mut access.web.known {
         known.server = server_name(&remote);
     }
@@ -46,9 +47,9 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
     let mut site = Site::at(&remote, &access, Follow::SameServer, &path)?;
     site.location = location;
     let port = remote.port.unwrap_or(PORT);
-    let quic = match access.udp {
-        true => Some(quic::Quic::new(&site.location, &remote.host, port, &access.web)?),
-        false => None,
+    let quic = match access.downloads {
+        Downloads::Udp => Some(quic::Quic::new(&site.location, &remote.host, port, &access.web)?),
+        Downloads::Together | Downloads::Apart => None,
     };
     let client = Client { site, base, quic };
     let told = client.share().await?;

@@ -1,5 +1,6 @@
 //! Bytes from a store into a file beside its target, and then, all at once, into its place.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -8,11 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use sitta_store::{Error, ErrorKind, Fetched, Flow, Precondition, Source, Store};
+use sitta_store::{Error, ErrorKind, Fetched, Flow, Precondition, Store};
 use sitta_tree::{Entry, Kind, Meta, RelPath, Summary, Time};
 
+use super::lanes::Lanes;
+use super::pace::Lane;
 use super::partial::Partial;
+use super::shelf::Shelf;
 use super::{Got, Target, What};
+use crate::args::Transport;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::hints;
@@ -24,35 +29,36 @@ use crate::render::units;
 /// Pieces that may wait to be written.
 const WAITING: usize = 32;
 
+/// A file that is to come here.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// As it was written.
+    pub location: &'w OsStr,
+    pub opened: &'w Opened,
+    pub path: &'w RelPath,
+    pub entry: &'w Entry,
+    pub transport: Transport,
+}
+
 /// Brings the file here and puts it in its place.
 pub async fn download(
     context: &Context,
-    opened: &Opened,
-    (path, entry): (&RelPath, &Entry),
-    target: &Target,
-    old: Option<&Entry>,
+    wanted: &Wanted<'_>,
+    shelf: &Shelf<'_>,
+    (target, old): (&Target, Option<&Entry>),
     flow: &Arc<Flow>,
     got: &mut Got,
 ) -> Outcome<()> {
+    let Wanted { opened, path, entry, .. } = *wanted;
     let version = entry.fingerprint();
     let here = |error: io::Error| unwritable(&target.label(), &error);
-    let partial = Partial::open(target.store.path(), opened.store.location(), path, &version).map_err(here)?;
-    got.resumed_from = partial.len;
-    let source = Source::Stored { store: opened.store.clone(), path: path.clone(), version };
-    let progress = context.progress.then(|| show(context, path, version.size - partial.len, flow));
-    let (partial, result) = fill(partial, &source, flow).await;
-    drop(progress);
-    let told = match result {
-        Ok(told) => told,
-        Err(trouble) => {
-            let kept = partial.keep().then_some(partial.len);
-            return Err(match trouble {
-                Trouble::Read(error) => failed(&opened.label, &error, kept),
-                Trouble::Write(error) => kept_note(unwritable(&target.label(), &error), kept),
-            });
-        }
-    };
-    got.received = partial.len - got.resumed_from;
+    let mut partial = Partial::open(target.store.path(), opened.store.location(), path, &version).map_err(here)?;
+    let mut told = None;
+    got.cached = shelf.take(&mut partial).map_err(here)?;
+    if !got.cached {
+        got.resumed_from = partial.len;
+        (partial, told) = receive(context, wanted, partial, target, flow, got).await?;
+    }
     got.hash = partial.hash();
     if partial.len != version.size || entry.content.is_some_and(|content| content != got.hash) {
         partial.remove();
@@ -68,7 +74,55 @@ pub async fn download(
     if placed? {
         got.what = What::Unchanged;
     }
+    if !got.cached {
+        shelf.put(&mut partial);
+    }
     Ok(())
+}
+
+/// Lets the bytes come that are missing.
+async fn receive(
+    context: &Context,
+    wanted: &Wanted<'_>,
+    partial: Partial,
+    target: &Target,
+    flow: &Arc<Flow>,
+    got: &mut Got,
+) -> Outcome<(Partial, Option<Meta>)> {
+    let version = wanted.entry.fingerprint();
+    let lane = if wanted.transport == Transport::Udp { Lane::Udp } else { Lane::Tcp };
+    let lanes = Lanes::new(lane, wanted.opened.store.clone(), wanted.path, version);
+    let rest = version.size - partial.len;
+    let progress = context.progress.then(|| show(context, wanted.path, rest, flow));
+    let choosing = async {
+        match wanted.transport {
+            Transport::Auto => lanes.choose(context, wanted.location, rest).await,
+            Transport::Tcp | Transport::Udp => std::future::pending().await,
+        }
+    };
+    let (partial, result) = tokio::select! {
+        filled = fill(partial, &lanes, flow) => filled,
+        () = choosing => unreachable!("it ends with the download"),
+    };
+    drop(progress);
+    (got.lane, got.requests) = (lanes.is_sitta().then(|| lanes.lane()), lanes.requests());
+    got.received = partial.len - got.resumed_from;
+    let trouble = match result {
+        Ok(told) => return Ok((partial, told)),
+        Err(trouble) => trouble,
+    };
+    let kept = match &trouble {
+        // Of a version that is no more nothing can be made.
+        Trouble::Read(error) if error.kind == ErrorKind::Changed => {
+            partial.remove();
+            None
+        }
+        _ => partial.keep().then_some(partial.len),
+    };
+    Err(match trouble {
+        Trouble::Read(error) => failed(&wanted.opened.label, &error, kept),
+        Trouble::Write(error) => kept_note(unwritable(&target.label(), &error), kept),
+    })
 }
 
 fn show(context: &Context, path: &RelPath, bytes: u64, flow: &Arc<Flow>) -> Progress {
@@ -88,12 +142,16 @@ enum Trouble {
 }
 
 /// Takes the bytes that are still missing. Reading goes on while a thread writes and hashes.
-async fn fill(mut partial: Partial, source: &Source, flow: &Arc<Flow>) -> (Partial, Result<Option<Meta>, Trouble>) {
-    if source.size() == Some(partial.len) && partial.len > 0 {
-        let checked = source.check().await;
+async fn fill(
+    mut partial: Partial,
+    lanes: &Arc<Lanes>,
+    flow: &Arc<Flow>,
+) -> (Partial, Result<Option<Meta>, Trouble>) {
+    if lanes.size() == partial.len && partial.len > 0 {
+        let checked = lanes.check().await;
         return (partial, checked.map(|()| None).map_err(Trouble::Read));
     }
-    let Fetched { mut bytes, meta, .. } = match source.open(partial.len).await {
+    let Fetched { mut bytes, meta, .. } = match lanes.open(partial.len).await {
         Ok(fetched) => fetched,
         Err(error) => return (partial, Err(Trouble::Read(error))),
     };

@@ -1,7 +1,10 @@
 //! `sitta get`: a file from anywhere to this machine, verified; or what is in a folder, as `sitta copy` brings it.
 
 mod download;
+mod lanes;
+mod pace;
 mod partial;
+mod shelf;
 mod tell;
 
 use std::ffi::OsStr;
@@ -11,9 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sitta_store::local::LocalStore;
-use sitta_store::{Flow, Location, Scheme, Store};
+use sitta_store::{Downloads, Flow, Location, Scheme, Store};
 use sitta_tree::{ContentHash, Entry, Existing, Kind, Policy, Printable, RelPath};
 
+use self::download::Wanted;
+use self::pace::Lane;
+use self::shelf::Shelf;
 use super::{block_on, moving};
 use crate::args::{GetArgs, MovingArgs, OneWayArgs, RuleArgs, Transport};
 use crate::context::Context;
@@ -57,14 +63,18 @@ struct Got {
     received: u64,
     /// So many were here from an attempt before.
     resumed_from: u64,
+    /// They were in the cache.
+    cached: bool,
+    /// By which way they came from another sitta, if any did.
+    lane: Option<Lane>,
     requests: u64,
     took: Duration,
 }
 
 /// Gets one file; none if the location is a folder.
 pub fn file(context: &Context, args: &GetArgs) -> Outcome<Option<Exit>> {
-    let by_udp = (args.transport == Transport::Udp).then(|| context.by_udp());
-    let context = by_udp.as_ref().unwrap_or(context);
+    let by_udp = args.transport == Transport::Udp;
+    let context = &context.downloading(if by_udp { Downloads::Udp } else { Downloads::Apart });
     let destination = destination(args)?;
     let flow = Arc::new(Flow::default());
     let got = block_on(async {
@@ -110,7 +120,7 @@ pub fn folder(context: &Context, args: GetArgs) -> Outcome {
     };
     let destination = args.destination.unwrap_or_else(|| ".".into());
     let way = OneWayArgs { source: args.location, destination, moving, hard_links: false };
-    let by_udp = (args.transport == Transport::Udp).then(|| context.by_udp());
+    let by_udp = (args.transport == Transport::Udp).then(|| context.downloading(Downloads::Udp));
     let context = by_udp.as_ref().unwrap_or(context);
     moving::run(context, way, "copy", Policy::Copy { existing }, &moving::Around::new(context, false))
 }
@@ -206,24 +216,33 @@ async fn get(
         hash: ContentHash([0; 32]),
         received: 0,
         resumed_from: 0,
+        cached: false,
+        lane: None,
         requests: 0,
         took: Duration::ZERO,
     };
     if matches!(what, What::Copied | What::Updated) {
-        download::download(context, opened, (path, entry), target, old.as_ref(), flow, &mut got).await?;
+        let (location, transport) = (&*args.location, args.transport);
+        let wanted = Wanted { location, opened, path, entry, transport };
+        let shelf = match args.no_cache {
+            true => Shelf::none(context),
+            false => Shelf::new(context, &*opened.store, path, entry)?,
+        };
+        download::download(context, &wanted, &shelf, (target, old.as_ref()), flow, &mut got).await?;
     }
     // What landed is read back: the hash is that of the file that is here now.
     let here: Arc<dyn Store> = Arc::new(target.store.clone());
     let hash = sitta_ops::hash(&here, &target.name, flow).await;
     let hash = hash.map_err(|error| download::failed(&target.label(), &error, None))?;
-    let fits = got.received == 0 || hash == got.hash;
+    let fits = (got.received == 0 && !got.cached) || hash == got.hash;
     if !fits {
         return Err(Failure::failed(format!("{} does not hold what was downloaded", target.label()))
             .note(format!("it was {}, and is {hash} when it is read back", got.hash))
             .hint("check the disk it is on, and run again"));
     }
     got.entry = target.now().await?.unwrap_or(got.entry);
-    (got.hash, got.requests, got.took) = (hash, opened.store.requests(), started.elapsed());
+    (got.hash, got.took) = (hash, started.elapsed());
+    got.requests = got.requests.max(opened.store.requests());
     Ok(got)
 }
 

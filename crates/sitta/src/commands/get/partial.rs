@@ -1,15 +1,16 @@
 //! A file that is on its way: kept when it is cut off, so that the same command goes on where it stopped.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use sitta_ops::cache::Key;
 use sitta_store::temps::{TempNames, is_left_over};
 use sitta_store::{Flow, TEMP_PREFIX};
-use sitta_tree::{Fingerprint, RelPath, Time};
+use sitta_tree::{Fingerprint, RelPath};
 use tokio::sync::mpsc::Receiver;
 
 /// The word in the names of these temporaries.
@@ -32,10 +33,10 @@ pub struct Partial {
 impl Partial {
     /// What an attempt before has left in `dir` of this version, or else an empty one.
     pub fn open(dir: &Path, location: &str, path: &RelPath, version: &Fingerprint) -> io::Result<Self> {
-        let mark = mark(location, path, version);
+        let mark = &Key::new(location, path, version).hex()[..16];
         let own = dir.join(format!("{}-{mark}", NAMES.next()));
-        let resumable = version.change != 0 || version.mtime != Time::default();
-        if let Some(left) = left_over(dir, &mark).filter(|_| resumable) {
+        let resumable = Key::is_certain(version);
+        if let Some(left) = left_over(dir, mark).filter(|_| resumable) {
             // Taken over by a rename: of two that start now, one has it.
             if fs::rename(left, &own).is_ok() {
                 return Self::resume(own, version.size);
@@ -51,27 +52,34 @@ impl Partial {
         if file.metadata()?.len() > size {
             file.set_len(0)?;
         }
-        let (mut hasher, mut len) = (blake3::Hasher::new(), 0);
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(Self { path, file, hasher, len, resumable: true }),
-                Ok(n) => {
-                    hasher.update(&buffer[..n]);
-                    len += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&mut file)?;
+        let len = hasher.count();
+        Ok(Self { path, file, hasher, len, resumable: true })
+    }
+
+    /// Takes all bytes from a file of this machine, in place of what is here.
+    pub fn take(&mut self, from: &mut File) -> io::Result<()> {
+        self.clear()?;
+        io::copy(from, self).map(drop)
+    }
+
+    /// Begins anew.
+    pub fn clear(&mut self) -> io::Result<()> {
+        (self.hasher, self.len) = (blake3::Hasher::new(), 0);
+        self.file.set_len(0)?;
+        self.file.rewind()
+    }
+
+    /// Its bytes, to be read.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
     }
 
     /// Writes what comes, until nothing more does.
     pub fn receive(&mut self, pieces: &mut Receiver<Bytes>, flow: &Flow) -> io::Result<()> {
         while let Some(piece) = pieces.blocking_recv() {
-            self.file.write_all(&piece)?;
-            self.hasher.update(&piece);
-            self.len += piece.len() as u64;
+            self.write_all(&piece)?;
             flow.add_bytes(piece.len() as u64);
         }
         Ok(())
@@ -108,18 +116,17 @@ impl Partial {
     }
 }
 
-/// Sixteen hex digits for one version of one file.
-fn mark(location: &str, path: &RelPath, version: &Fingerprint) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in [location.as_bytes(), path.as_bytes()] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+impl Write for Partial {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..n]);
+        self.len += n as u64;
+        Ok(n)
     }
-    for number in
-        [version.size, version.mtime.secs as u64, u64::from(version.mtime.nanos), version.id, version.change]
-    {
-        hasher.update(&number.to_le_bytes());
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
-    hasher.finalize().to_hex()[..16].to_owned()
 }
 
 /// A partial with this mark whose program is gone.

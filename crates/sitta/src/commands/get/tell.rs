@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde_json::json;
 use sitta_tree::Printable;
 
+use super::pace::Lane;
 use super::{Got, What};
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
@@ -31,7 +32,7 @@ pub fn tell(context: &Context, got: &Got) -> Outcome {
         out.line(object)?;
         out.line(json!({
             "event": "report", "verb": "get", "outcome": "success", "problems": [], "bytes": got.received,
-            "resumed_from": got.resumed_from, "requests": got.requests, "seconds": got.took.as_secs_f64(),
+            "resumed_from": got.resumed_from, "cached": got.cached, "transport": transport(got), "requests": got.requests, "seconds": got.took.as_secs_f64(),
         }))?;
     } else if !context.quiet {
         let mut table = Table::new(&[Align::Left, Align::Right, Align::Left, Align::Left]);
@@ -57,13 +58,29 @@ pub fn tell(context: &Context, got: &Got) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// By which way it came; none if nothing had to.
+fn transport(got: &Got) -> Option<&'static str> {
+    got.lane.map(|lane| match lane {
+        Lane::Tcp => "tcp",
+        Lane::Udp => "udp",
+    })
+}
+
 fn lines(got: &Got) -> Vec<String> {
     let took = units::duration(got.took);
-    let received = format!("{} in {took}", units::size(got.received));
+    let how = match (got.cached, got.lane) {
+        (true, _) => ", from the cache",
+        (false, Some(Lane::Udp)) => ", by UDP",
+        (false, _) => "",
+    };
+    let size = if got.cached { got.entry.size } else { got.received };
+    let received = format!("{} in {took}{how}", units::size(size));
     let mut lines = match got.what {
         What::Copied => vec![format!("1 copied · {received}")],
         What::Updated => vec![format!("1 updated · {received}"), "1 old version is gone".to_owned()],
-        What::Unchanged if got.received > 0 => vec![format!("the same bytes were here already · {received}")],
+        What::Unchanged if got.received > 0 || got.cached => {
+            vec![format!("the same bytes were here already · {received}")]
+        }
         What::Unchanged => vec![format!("nothing to do: the same file is here already ({took})")],
         What::Kept => vec![format!("nothing was changed: another version is here ({took})")],
     };
