@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::args::{ColorChoice, GlobalArgs};
 use crate::config::{Config, Place};
 use crate::exit::{Failure, Outcome};
+use crate::open::Inside;
 use crate::output::{Console, Out};
 use crate::render::style::Style;
 
@@ -52,6 +53,8 @@ pub struct Context {
     pub can_ask: bool,
     /// How downloads come from another sitta.
     pub downloads: Downloads,
+    /// Where locations start from, in a shell; else they are whole ones, or paths of this machine.
+    pub inside: Option<Inside>,
     /// What it took to get into the places that were opened so far, so that nothing is asked for or run twice.
     pub accesses: Mutex<HashMap<String, Access>>,
 }
@@ -67,6 +70,24 @@ impl Context {
     /// The same, but nobody is asked for anything: the screen is taken.
     pub fn unasked(&self) -> Self {
         Self { can_ask: false, ..self.unread() }
+    }
+
+    /// The same, but locations start from here.
+    pub fn within(&self, inside: Inside) -> Self {
+        Self { inside: Some(inside), ..self.downloading(self.downloads) }
+    }
+
+    /// The same, but nobody is asked or told anything.
+    pub fn silent(&self) -> Self {
+        Self { can_ask: false, quiet: true, ..self.downloading(self.downloads) }
+    }
+
+    /// The same, with what the options of one command of a shell add.
+    pub fn asked(&self, global: &GlobalArgs) -> Self {
+        let json = self.json || global.json;
+        let quiet = self.quiet || global.quiet;
+        let progress = self.progress && !global.no_progress && !json && !quiet;
+        Self { json, quiet, progress, verbose: self.verbose || global.verbose, ..self.downloading(self.downloads) }
     }
 
     /// The same, but downloads come from another sitta in this way. Passwords that were asked for stay known.
@@ -85,6 +106,7 @@ impl Context {
             cache_dir: self.cache_dir.clone(),
             home: self.home.clone(),
             ca: self.ca.clone(),
+            inside: self.inside.clone(),
             accesses: Mutex::default(),
             ..*self
         }
@@ -140,6 +162,7 @@ impl Context {
             cache_dir: xdg("XDG_CACHE_HOME", ".cache"),
             home,
             ca: global.ca.clone(),
+            inside: None,
             downloads: Downloads::Together,
             can_ask: std::io::stdin().is_terminal() && err_is_terminal && !global.json,
             accesses: Mutex::default(),

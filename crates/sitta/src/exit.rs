@@ -100,6 +100,12 @@ impl Failure {
         self
     }
 
+    /// Adds more such lines.
+    pub fn notes<'n>(mut self, notes: impl IntoIterator<Item = &'n str>) -> Self {
+        self.notes.extend(notes.into_iter().map(str::to_owned));
+        self
+    }
+
     /// Says what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

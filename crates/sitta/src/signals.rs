@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 use sitta_store::Flow;
 
 use crate::exit::Exit;
@@ -14,9 +14,31 @@ use crate::output::Console;
 /// of its threads.
 const SAME: Duration = Duration::from_millis(500);
 
-/// From now on, signals stop `flow`. A thread of its own: it answers also when all workers are busy.
-pub fn stop_on_signals(flow: &Arc<Flow>, console: &Arc<Console>) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+/// Signals stop something as long as this is there.
+#[derive(Debug)]
+pub struct Stopping(Option<Handle>);
+
+impl Stopping {
+    /// To the end of the program.
+    pub fn forever(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.close();
+        }
+    }
+}
+
+/// Signals stop `flow`, as long as what is given back is kept. A thread of its own: it answers also when all workers are
+/// busy.
+#[must_use = "signals stop nothing any more when it is dropped"]
+pub fn stop_on_signals(flow: &Arc<Flow>, console: &Arc<Console>) -> Stopping {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return Stopping(None) };
+    let handle = signals.handle();
     let (flow, console) = (flow.clone(), console.clone());
     std::thread::spawn(move || {
         let mut last: Option<Instant> = None;
@@ -36,4 +58,5 @@ pub fn stop_on_signals(flow: &Arc<Flow>, console: &Arc<Console>) {
             ));
         }
     });
+    Stopping(Some(handle))
 }

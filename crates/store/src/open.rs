@@ -31,7 +31,7 @@ pub struct Access {
 }
 
 /// How downloads come from a sitta.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Downloads {
     /// Over one connection with all else (HTTP/2): as suits many files.
     #[default]

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command};
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Move", &["copy", "mirror", "sync", "conflicts", "archive", "unpack"]),
     ("Keep", &["trash"]),
-    ("Look", &["ls", "find", "hash", "du", "get", "cat", "cache"]),
+    ("Look", &["ls", "find", "hash", "du", "get", "cat", "shell", "cache"]),
     ("Automate", &["run", "jobs", "history", "daemon", "schedule", "tui"]),
     ("Serve", &["serve", "share", "user"]),
     ("Set up", &["init", "config", "completions", "man"]),
@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}\n";
 
 /// An example for each verb, and which exit codes it has beyond 0 to 2.
-const EXTRAS: [(&str, &str, &[Code]); 27] = [
+const EXTRAS: [(&str, &str, &[Code]); 28] = [
     ("copy", "sitta copy ~/Pictures nas:pictures --exclude '*.tmp'", &[PARTIAL, HELD, INTERRUPTED]),
     ("mirror", "sitta mirror ~/Documents s3://backup/documents --dry-run", &[PARTIAL, HELD, INTERRUPTED]),
     ("sync", "sitta sync ~/Documents nas:documents --watch", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
@@ -42,6 +42,7 @@ const EXTRAS: [(&str, &str, &[Code]); 27] = [
     ("get", "sitta get https://example.org/data.zip ~/Downloads", &[PARTIAL, HELD, INTERRUPTED]),
     ("cat", "sitta cat https://example.org/data.zip!/notes.txt", &[]),
     ("cache", "sitta cache show; sitta cache clear", &[]),
+    ("shell", "sitta shell nas:documents; sitta shell sitta://host/docs < COMMANDS", &[PARTIAL, HELD, INTERRUPTED]),
     ("run", "sitta run nightly-db --dry-run", &[PARTIAL, HELD, CONFLICTS, INTERRUPTED]),
     ("jobs", "sitta jobs", &[]),
     ("history", "sitta history nightly-db --limit 5", &[]),

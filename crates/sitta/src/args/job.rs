@@ -61,6 +61,9 @@ pub struct HistoryArgs {
     /// What was done on the server of this machine instead: who, when, what, from where
     #[arg(long, conflicts_with_all = ["job", "run"], help_heading = "Which runs")]
     pub audit: bool,
+    /// What was typed in `sitta shell`, and downloaded, instead: who, when, where, what
+    #[arg(long, conflicts_with_all = ["job", "run", "audit"], help_heading = "Which runs")]
+    pub commands: bool,
     /// The newest N only
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Which runs")]
     pub limit: u32,

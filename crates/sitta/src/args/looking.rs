@@ -85,6 +85,9 @@ pub struct HashArgs {
     /// Which checksum
     #[arg(long, short, value_enum, value_name = "ALGO", help_heading = "Checksums")]
     pub algo: Option<Algo>,
+    /// Show sizes and times too, as a table
+    #[arg(long, short, conflicts_with = "check", help_heading = "What is shown")]
+    pub long: bool,
     /// Verify the files that FILE lists; - is standard input
     #[arg(long, short, value_name = "FILE", help_heading = "Checksums")]
     pub check: Option<PathBuf>,
@@ -137,6 +140,14 @@ pub enum DuSort {
     Name,
     /// The largest first
     Size,
+}
+
+/// `sitta shell`
+#[derive(Debug, Args)]
+pub struct ShellArgs {
+    /// Where it begins; nothing above it can be reached
+    #[arg(value_name = "LOCATION")]
+    pub location: OsString,
 }
 
 /// `sitta cat`

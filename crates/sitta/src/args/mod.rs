@@ -22,7 +22,7 @@ pub use archive::{ArchiveArgs, UnpackArgs};
 pub use general::{CompletionsArgs, ConfigArgs, ConfigVerb};
 pub use get::{CacheArgs, CacheVerb, GetArgs, Transport};
 pub use job::{Cause, DaemonArgs, HistoryArgs, JobsArgs, Keeper, RunArgs, ScheduleArgs, ScheduleVerb};
-pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, Sort};
+pub use looking::{Algo, CatArgs, DuArgs, DuSort, FindArgs, HashArgs, LsArgs, Selection, ShellArgs, Sort};
 pub use moving::{CopyArgs, MirrorArgs, MovingArgs, OneWayArgs, parse_max_delete, parse_rate};
 pub use rules::{RuleArg, RuleArgs};
 pub use serve::{
@@ -112,6 +112,8 @@ pub enum Verb {
     Cat(CatArgs),
     /// Show or clear what was downloaded and is kept for the next time
     Cache(CacheArgs),
+    /// Look around in a place at a prompt of its own, and get and put files
+    Shell(ShellArgs),
     /// Run jobs of the config, one after the other
     Run(RunArgs),
     /// List the jobs of the config: how each ended last, and when it runs next

@@ -83,6 +83,25 @@ pub struct MovingArgs {
     pub limit_rate: Option<u64>,
 }
 
+impl Default for MovingArgs {
+    /// As of a copy without options, but what is written is read back.
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            checksum: false,
+            xattrs: false,
+            rules: RuleArgs::default(),
+            verify: true,
+            trash: None,
+            trash_keep: None,
+            max_delete: None,
+            force_empty: false,
+            transfers: None,
+            limit_rate: None,
+        }
+    }
+}
+
 /// `100`, `30%`
 pub fn parse_max_delete(text: &str) -> Result<MaxDelete, String> {
     let wrong = || "write a number, for example 100, or a share of all files, for example 30%".to_owned();

@@ -15,7 +15,7 @@ pub fn run(context: &Context, args: &CatArgs) -> Outcome {
     if context.json {
         return Err(Failure::usage("`sitta cat` has no --json").note("its output is what the files hold"));
     }
-    let mut out = context.out();
+    let (mut out, mut ended) = (context.out(), true);
     block_on(async {
         for text in &args.locations {
             let (opened, named) = open_entry(context, text).await?;
@@ -30,8 +30,14 @@ pub fn run(context: &Context, args: &CatArgs) -> Outcome {
             };
             let mut bytes = opened.store.read(&path, 0..u64::MAX).await.map_err(unreadable)?;
             while let Some(piece) = bytes.next().await {
-                out.bytes(&piece.map_err(unreadable)?)?;
+                let piece = piece.map_err(unreadable)?;
+                ended = piece.last().map_or(ended, |last| *last == b'\n');
+                out.bytes(&piece)?;
             }
+        }
+        // The next prompt has a line of its own.
+        if !ended && context.inside.is_some() && context.out_is_terminal {
+            out.bytes(b"\n")?;
         }
         out.flush()
     })?;

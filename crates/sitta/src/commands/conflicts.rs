@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: ConflictsArgs) -> Outcome {
 async fn pair(context: &Context, locations: &[OsString]) -> Outcome<Pair> {
     let sides = [open(context, &locations[0]).await?, open(context, &locations[1]).await?];
     let flow = Arc::new(Flow::default());
-    stop_on_signals(&flow, &context.console);
+    stop_on_signals(&flow, &context.console).forever();
     let policy = Policy::Sync(OnConflict::KeepBoth);
     let options = moving::usual(policy)?;
     Ok(Pair { sides, options, state: moving::state(context)?, flow, recorder: None })

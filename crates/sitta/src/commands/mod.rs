@@ -21,15 +21,19 @@ pub mod moving;
 mod schedule;
 pub mod serve;
 mod share;
+mod shell;
 mod sync;
 mod trash;
 mod tui;
+mod typed;
 mod unpack;
 mod user;
 
 use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use self::moving::Around;
 use crate::args::{self, Asked, Verb};
@@ -90,6 +94,7 @@ fn run(context: &Context, verb: Verb) -> Outcome {
         },
         Verb::Cat(args) => cat::run(context, &args),
         Verb::Cache(args) => cache::run(context, &args),
+        Verb::Shell(args) => shell::run(context, &args),
         Verb::Daemon(args) => daemon::run(context.reload()?, &args),
         Verb::Schedule(args) => schedule::run(context, &args),
         Verb::Serve(args) => serve::run(context, &args),
@@ -130,6 +135,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Get(_) => "get",
         Verb::Cat(_) => "cat",
         Verb::Cache(_) => "cache",
+        Verb::Shell(_) => "shell",
         Verb::Run(_) => "run",
         Verb::Daemon(_) => "daemon",
         Verb::Schedule(_) => "schedule",
@@ -146,13 +152,38 @@ fn name(verb: &Verb) -> &'static str {
     }
 }
 
-/// Runs asynchronous work with a few workers.
+/// Runs asynchronous work with a few workers. They are the same ones for all commands of a shell, for connections live by
+/// them; and never waited for: blocking calls that hang, on a dead network disk say, must not keep the program from ending.
 fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
-    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::failed("no threads could be started").note(e.to_string()))?;
-    let result = runtime.block_on(work);
-    // Blocking calls that hang, on a dead network disk say, must not keep the program from ending.
-    runtime.shutdown_background();
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = match RUNTIME.get() {
+        Some(runtime) => runtime,
+        None => {
+            let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
+            let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+            let runtime =
+                runtime.map_err(|e| Failure::failed("no threads could be started").note(e.to_string()))?;
+            RUNTIME.get_or_init(|| runtime)
+        }
+    };
+    if !INTERRUPTIBLE.load(Relaxed) {
+        return runtime.block_on(work);
+    }
+    runtime.block_on(async {
+        tokio::select! {
+            result = work => result,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        }
+    })
+}
+
+/// Whether Ctrl-C ends what is waited for, and not the program.
+static INTERRUPTIBLE: AtomicBool = AtomicBool::new(false);
+
+/// Runs a command of a shell that changes nothing: Ctrl-C ends it at once, and it alone.
+fn interruptible(command: impl FnOnce() -> Outcome) -> Outcome {
+    INTERRUPTIBLE.store(true, Relaxed);
+    let result = command();
+    INTERRUPTIBLE.store(false, Relaxed);
     result
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sitta_jobs::Recorder;
@@ -23,7 +23,7 @@ use crate::render::failure::{self, Sides};
 use crate::render::human::Human;
 use crate::render::json::Json;
 use crate::render::result;
-use crate::signals::stop_on_signals;
+use crate::signals::{Stopping, stop_on_signals};
 
 /// A sync displaces old versions every day, and nobody asked it to: they are let go of in time.
 const SYNC_KEEPS: TrashKeep = TrashKeep::Within(Duration::from_secs(30 * 86_400));
@@ -38,14 +38,14 @@ pub struct Around {
     pub packed: Arc<Flow>,
     /// A job's recorder, if it is a job.
     pub recorder: Option<Arc<Recorder>>,
-    armed: Arc<Once>,
+    armed: Arc<OnceLock<Stopping>>,
 }
 
 impl Around {
     /// Of a run of its own, that the user stops. `two_way`: its sides are left and right.
     pub fn new(context: &Context, two_way: bool) -> Self {
         let json = context.json.then(|| Json::new(two_way));
-        Self { json, flow: Arc::default(), packed: Arc::default(), recorder: None, armed: Arc::new(Once::new()) }
+        Self { json, flow: Arc::default(), packed: Arc::default(), recorder: None, armed: Arc::default() }
     }
 
     /// Of one job of several, which are all stopped together.
@@ -55,7 +55,7 @@ impl Around {
 
     /// From now on Ctrl-C lets what was begun be finished; before, it ends the program at once.
     pub fn arm(&self, context: &Context) {
-        self.armed.call_once(|| stop_on_signals(&self.flow, &context.console));
+        self.armed.get_or_init(|| stop_on_signals(&self.flow, &context.console));
     }
 
     /// All who read its events.

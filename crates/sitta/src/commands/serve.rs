@@ -180,7 +180,7 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;
     tell(context, &labels, running.addresses(), &fingerprint, nobody)?;
     let flow = Arc::new(Flow::default());
-    signals::stop_on_signals(&flow, &context.console);
+    signals::stop_on_signals(&flow, &context.console).forever();
     flow.cancelled().await;
     running.stop().await;
     if context.json {

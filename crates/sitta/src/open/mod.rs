@@ -2,10 +2,11 @@
 
 mod access;
 mod aws;
+mod inside;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use sitta_store::{Access, Error, ErrorKind, Location, LocationError, Scheme, Sto
 use sitta_tree::{Entry, Kind, Printable, RelPath};
 
 pub use self::access::certificates;
+pub use self::inside::Inside;
 use crate::config::Config;
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
@@ -165,6 +167,17 @@ pub fn open_local(path: &Path) -> Outcome<(Arc<dyn Store>, RelPath)> {
     Ok((store, name))
 }
 
+/// No name that is typed holds a NUL byte.
+const HERE: &[u8] = b"\0";
+
+/// A path of this machine as a location, wherever locations start from.
+pub fn here(context: &Context, path: &Path) -> OsString {
+    match (&context.inside, std::path::absolute(path)) {
+        (Some(_), Ok(path)) => OsString::from_vec([HERE, path.as_os_str().as_bytes()].concat()),
+        _ => path.into(),
+    }
+}
+
 /// Where a location is, and what it is called.
 #[derive(Debug, Clone)]
 struct Place {
@@ -175,10 +188,16 @@ struct Place {
 }
 
 async fn open_place(context: &Context, place: Place) -> Outcome<Opened> {
-    let opened = |store| {
+    let opened = |store: Arc<dyn Store>| {
+        if let Some(inside) = &context.inside {
+            inside.keep(&place.location, context.downloads, &store);
+        }
         let name = place.named.clone().filter(|_| !place.label.contains('!')).unwrap_or(place.label.clone());
         Ok(Opened { store, label: place.label.clone(), name })
     };
+    if let Some(store) = context.inside.as_ref().and_then(|i| i.opened(&place.location, context.downloads)) {
+        return opened(store);
+    }
     let mut access = access_to(context, &place).await?;
     access.downloads = context.downloads;
     let mut asked = 0;
@@ -250,6 +269,11 @@ pub fn location(text: &OsStr) -> Outcome<Location> {
 }
 
 fn resolve(context: &Context, text: &OsStr) -> Outcome<Place> {
+    if let Some(inside) = &context.inside {
+        let Some(path) = text.as_bytes().strip_prefix(HERE) else { return inside.place(text) };
+        let label = context.shorten(&Printable(path).to_string());
+        return Ok(Place { location: Location::Local(OsStr::from_bytes(path).into()), label, named: None });
+    }
     let location = location(text)?;
     let label = match &location {
         Location::Local(_) => context.shorten(&Printable(text.as_bytes()).to_string()),

@@ -20,11 +20,12 @@ use sitta_tree::{ContentHash, Entry, Existing, Kind, Policy, Printable, RelPath}
 use self::download::Wanted;
 use self::pace::Lane;
 use self::shelf::Shelf;
+use super::typed::{self, Typed};
 use super::{block_on, moving};
-use crate::args::{GetArgs, MovingArgs, OneWayArgs, RuleArgs, Transport};
+use crate::args::{GetArgs, MovingArgs, OneWayArgs, Transport};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::{Named, Opened, open_entry, scheme};
+use crate::open::{self, Named, Opened, open_entry, scheme};
 use crate::render::failure;
 use crate::signals::stop_on_signals;
 
@@ -77,19 +78,27 @@ pub fn file(context: &Context, args: &GetArgs) -> Outcome<Option<Exit>> {
     let context = &context.downloading(if by_udp { Downloads::Udp } else { Downloads::Apart });
     let destination = destination(args)?;
     let flow = Arc::new(Flow::default());
+    let started = Instant::now();
     let got = block_on(async {
         let (opened, named) = open_entry(context, &args.location).await?;
         speaks_udp(args, &opened)?;
         match named {
             Named::Folder => folder_is_there(&opened).await.map(|()| None),
             Named::Entry(path, entry) => {
-                stop_on_signals(&flow, &context.console);
+                let _stopping = stop_on_signals(&flow, &context.console);
                 let target = Target::new(destination, &path)?;
                 get(context, args, &opened, (&path, &entry), &target, &flow).await.map(Some)
             }
         }
-    })?;
-    got.map(|got| tell::tell(context, &got)).transpose()
+    });
+    let told = got.and_then(|got| got.map(|got| tell::tell(context, &got)).transpose());
+    // What is typed in a shell is written down there.
+    if context.inside.is_none() && !matches!(told, Ok(None)) {
+        let exit = told.as_ref().map_or_else(|failure| failure.exit, |_| Exit::Done);
+        let place = open::location(&args.location).map_or_else(|_| String::new(), |place| place.to_string());
+        typed::note(context, &Typed::new(&place, "get", exit, started.elapsed()));
+    }
+    told
 }
 
 /// Only another sitta can be told to send by UDP.
@@ -105,20 +114,8 @@ fn speaks_udp(args: &GetArgs, opened: &Opened) -> Outcome<()> {
 /// Copies what is in a folder.
 pub fn folder(context: &Context, args: GetArgs) -> Outcome {
     let existing = existing(&args);
-    let moving = MovingArgs {
-        dry_run: false,
-        checksum: false,
-        xattrs: false,
-        rules: RuleArgs::default(),
-        verify: true,
-        trash: None,
-        trash_keep: None,
-        max_delete: None,
-        force_empty: false,
-        transfers: None,
-        limit_rate: None,
-    };
-    let destination = args.destination.unwrap_or_else(|| ".".into());
+    let destination = open::here(context, Path::new(args.destination.as_deref().unwrap_or(OsStr::new("."))));
+    let moving = MovingArgs::default();
     let way = OneWayArgs { source: args.location, destination, moving, hard_links: false };
     let by_udp = (args.transport == Transport::Udp).then(|| context.downloading(Downloads::Udp));
     let context = by_udp.as_ref().unwrap_or(context);

@@ -118,14 +118,14 @@ fn read(list: &Path) -> Outcome<Vec<u8>> {
 fn place(base: Option<&Opened>, name: &[u8]) -> Outcome<Work> {
     let Some(base) = base else {
         let (store, path) = open_local(Path::new(OsStr::from_bytes(name)))?;
-        return Ok(Work { store, path, name: name.to_vec() });
+        return Ok(Work { store, path, name: name.to_vec(), facts: None });
     };
     let bare = name.strip_prefix(b"./").unwrap_or(name);
     let path = RelPath::new(bare).map_err(|error| {
         Failure::failed(format!("the list names '{}', which {error}", Printable(name)))
             .note(format!("names start from {}", base.label))
     })?;
-    Ok(Work { store: base.store.clone(), path, name: name.to_vec() })
+    Ok(Work { store: base.store.clone(), path, name: name.to_vec(), facts: None })
 }
 
 fn tell(context: &Context, out: &mut Out, name: &[u8], verdict: &str) -> Outcome<()> {

@@ -11,7 +11,7 @@ use sitta_ops::RunRecord;
 use super::states::is_alive;
 use super::{failed, find, open_history, stamp};
 use crate::args::HistoryArgs;
-use crate::commands::{moving, serve};
+use crate::commands::{moving, serve, typed};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Out;
@@ -39,6 +39,9 @@ enum Entry {
 pub fn history(context: &Context, args: &HistoryArgs) -> Outcome {
     if args.audit {
         return serve::audit(context, args.limit);
+    }
+    if args.commands {
+        return typed::tell(context, args.limit as usize);
     }
     let history = open_history(context)?;
     let mut out = context.out();

@@ -51,7 +51,7 @@ impl Place {
             return Err(failure::looking(&opened.label, &missing));
         }
         let flow = Arc::new(Flow::default());
-        stop_on_signals(&flow, &context.console);
+        stop_on_signals(&flow, &context.console).forever();
         let trash = Trash::new(opened.store.clone(), dir.clone(), flow.clone());
         Ok(Self { opened, trash, dir, flow })
     }
