@@ -40,6 +40,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["bsdtar"], "libarchive-tools"),
     debian(&["cc"], "gcc"),
     debian(&["chown"], "coreutils"),
+    debian(&["chromium-headless-shell"], "chromium-headless-shell"),
     debian(&["curl"], "curl"),
     debian(&["dbus-run-session"], "dbus-daemon"),
     debian(&["exim4"], "exim4-daemon-light"),

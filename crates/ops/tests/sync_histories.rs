@@ -168,6 +168,15 @@ fn shares_of_another_sitta_lose_nothing() {
     });
 }
 
+#[test]
+fn shares_of_two_sittas_lose_nothing() {
+    let sittas = [Sitta::new(dir()), Sitta::new(dir())];
+    histories::histories(20, &[], |seed| {
+        let [left, right] = sittas.each_ref().map(|sitta| sitta.place(&format!("h{seed}")));
+        between(seed, dir(), left, right, &NAMES)
+    });
+}
+
 /// 4: a directory that is only implied was to be renamed to the other side's spelling. 7010007, 7010037: an object and
 /// what lies below its name, side by side. 7010075: what somebody saved in the middle of a write went to the trash.
 #[test]

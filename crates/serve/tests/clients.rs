@@ -6,6 +6,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use sitta_testbed::need;
+use sitta_testbed::relay::{Line, Relay};
 use support::Served;
 
 fn certificate(served: &Served) -> String {
@@ -58,6 +59,7 @@ async fn curl_gets_files_and_parts_by_both_versions() {
         let head = curl(&served, &[version, "--head", "--write-out", "%{http_version} %{http_code}", &file]).await;
         let head = String::from_utf8(head.stdout).unwrap().to_ascii_lowercase();
         assert!(head.contains("content-length: 3000000") && head.contains("accept-ranges: bytes"), "{head}");
+        assert!(head.contains(&format!("alt-svc: h3=\":{}\"", served.address.port())), "{head}");
         assert!(head.ends_with(&format!("{told} 200")), "{head}");
     }
     let missing =
@@ -67,6 +69,40 @@ async fn curl_gets_files_and_parts_by_both_versions() {
         missing.ends_with("404 application/problem+json") && missing.contains("nothing stands there"),
         "{missing}"
     );
+}
+
+/// The hash by which Chromium is told to trust a key.
+fn key_hash(served: &Served) -> String {
+    let script = format!(
+        "openssl x509 -in '{}' -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64",
+        certificate(served)
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().expect("it runs");
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_lists_a_folder_by_http_3() {
+    let served = Served::start().await;
+    fs::write(served.shared().join("read by a browser"), "").unwrap();
+    // Nobody listens by TCP there: it comes by QUIC or not at all.
+    let relay = Relay::to(served.address.port(), 0, Line::default()).expect("a relay");
+    let origin = format!("127.0.0.1:{}", relay.port());
+    let mut command = Command::new(need("chromium-headless-shell"));
+    command.args([
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--dump-dom",
+    ]);
+    command.args(["--enable-quic", &format!("--origin-to-force-quic-on={origin}")]);
+    command.arg(format!("--ignore-certificate-errors-spki-list={}", key_hash(&served)));
+    command.arg(format!("--user-data-dir={}", served.dir.path().join("browser").display()));
+    command.arg("--no-proxy-server").arg(format!("https://{origin}/api/v1/shares/files/entries/"));
+    let output = run(command).await;
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(page.contains("read by a browser"), "{page}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

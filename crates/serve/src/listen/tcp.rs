@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::ALT_SVC;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -34,6 +36,7 @@ pub(super) async fn serve(
     let acceptor = TlsAcceptor::from(tls);
     let (builder, graceful) = (Arc::new(builder()), Arc::new(GracefulShutdown::new()));
     let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let router = also_by_quic(router, listener.local_addr().map_or(0, |address| address.port()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -75,6 +78,15 @@ fn builder() -> Builder<TokioExecutor> {
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(256);
     builder
+}
+
+/// Tells clients that the same is to be had by HTTP/3 (RFC 7838).
+fn also_by_quic(router: Router, port: u16) -> Router {
+    let told = HeaderValue::from_str(&format!("h3=\":{port}\"")).expect("a header");
+    router.layer(axum::middleware::map_response(move |mut response: axum::response::Response| {
+        response.headers_mut().insert(ALT_SVC, told.clone());
+        std::future::ready(response)
+    }))
 }
 
 async fn shake_hands(

@@ -1,6 +1,7 @@
 //! `sitta serve`, for the tests that go to it.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
@@ -16,10 +17,15 @@ pub struct Server {
 
 impl Server {
     pub fn start(world: &World, at: &str) -> Self {
+        Self::sharing(world, at, &world.dst, "server-state")
+    }
+
+    /// A server that shares this folder, with a state of its own.
+    pub fn sharing(world: &World, at: &str, folder: &Path, state: &str) -> Self {
         let mut command = world.command();
-        let share = format!("docs={}", world.dst.display());
+        let share = format!("docs={}", folder.display());
         command.args(["serve", "--json", "--listen", at, "--share", &share]);
-        command.env("XDG_STATE_HOME", world.path("server-state"));
+        command.env("XDG_STATE_HOME", world.path(state));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
