@@ -1,4 +1,4 @@
-//! The server: shares for other sittas, browsers and scripts.
+//! The server: shares for other sittas, browsers, scripts and WebDAV clients.
 //!
 //! One router over HTTP/1.1 and 2 (TCP) and HTTP/3 (QUIC, UDP), always over TLS. A [`Share`] is a store under a name; what it
 //! promises, clients are promised.
@@ -7,6 +7,7 @@ pub mod accounts;
 mod api;
 pub mod audit;
 mod certificate;
+mod dav;
 mod feed;
 mod listen;
 mod share;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 pub use self::accounts::{Accounts, Scope};
 use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
+use self::dav::{Locks, Properties};
 pub use self::listen::Running;
 pub use self::share::Share;
 use self::sums::Sums;
@@ -78,6 +80,10 @@ pub(crate) struct App {
     pub accounts: Accounts,
     pub throttle: Throttle,
     pub audit: Audit,
+    /// What WebDAV clients hold locked.
+    pub locks: Locks,
+    /// What WebDAV clients noted of entries.
+    pub properties: Properties,
     /// Checksums that were made already.
     pub sums: Sums,
     /// Names of temporaries.
@@ -91,10 +97,11 @@ impl App {
         shares: BTreeMap<String, Arc<Share>>,
         accounts: Accounts,
         audit: Audit,
+        properties: Properties,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        let (throttle, sums) = (Throttle::default(), Sums::default());
-        Self { shares, accounts, throttle, audit, sums, temps: TempNames::new("api"), stopped }
+        let (throttle, locks, sums) = (Throttle::default(), Locks::default(), Sums::default());
+        Self { shares, accounts, throttle, audit, locks, properties, sums, temps: TempNames::new("api"), stopped }
     }
 }
 
@@ -106,6 +113,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
     let (stop, stopped) = watch::channel(false);
     let audit = Audit::start(options.accounts.file().to_owned())?;
-    let app = App::new(shares, options.accounts, audit, stopped);
+    let properties = Properties::open(options.accounts.file())?;
+    let app = App::new(shares, options.accounts, audit, properties, stopped);
     listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

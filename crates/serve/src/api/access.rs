@@ -128,27 +128,56 @@ impl FromRequestParts<Arc<App>> for Target {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        let rest = parts.uri.path().strip_prefix("/api/v1/shares/").unwrap_or_default();
-        let mut rest = rest.splitn(3, '/');
-        let name = decoded(rest.next().unwrap_or_default());
-        let path = decoded(rest.nth(1).unwrap_or_default());
-        let path = path.strip_suffix(b"/").unwrap_or(&path);
+        let target = Self::find(app, caller, parts.uri.path())?;
+        note(parts, target.caller.did("", &target.share.name, &target.path, ""));
+        if !only_reads(&parts.method) {
+            target.must_be_writable()?;
+        }
+        Ok(target)
+    }
+}
+
+/// Whether a request of this method changes nothing at the path that it names.
+fn only_reads(method: &Method) -> bool {
+    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "COPY")
+}
+
+/// The share and the path in it that a URL's path names, as bytes: `/api/v1/shares/NAME/ROUTE/PATH` or `/dav/NAME/PATH`.
+pub(crate) fn named(url: &str) -> (Vec<u8>, Vec<u8>) {
+    let (rest, routed) = match url.strip_prefix("/api/v1/shares/") {
+        Some(rest) => (rest, true),
+        None => (url.strip_prefix("/dav/").unwrap_or_default(), false),
+    };
+    let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = if routed { rest.split_once('/').map_or("", |(_, path)| path) } else { rest };
+    let mut path = decoded(path);
+    if path.ends_with(b"/") {
+        path.pop();
+    }
+    (decoded(name), path)
+}
+
+impl Target {
+    /// What a URL's path names, if it is open to the caller.
+    pub fn find(app: &App, caller: Caller, url: &str) -> Result<Self, Trouble> {
+        let (name, path) = named(url);
         let share = std::str::from_utf8(&name).ok().and_then(|name| app.shares.get(name));
         // Of a share that it does not open, an account does not learn whether it is there.
         let share = share.filter(|share| caller.scope.opens(&share.name)).ok_or_else(|| {
             Trouble::new(StatusCode::NOT_FOUND, "no_share", "no share of this name is open to you")
         })?;
         let path = RelPath::new(path).map_err(Trouble::odd)?;
-        let target = Self { caller, share: share.clone(), path };
-        note(parts, target.caller.did("", &target.share.name, &target.path, ""));
-        if !matches!(parts.method, Method::GET | Method::HEAD) && !target.may_write() {
-            return Err(Trouble::new(StatusCode::FORBIDDEN, "read_only", "this share is open for reading only"));
-        }
-        Ok(target)
+        Ok(Self { caller, share: share.clone(), path })
     }
-}
 
-impl Target {
+    /// Refuses a caller who may not change anything here.
+    pub fn must_be_writable(&self) -> Result<(), Trouble> {
+        match self.may_write() {
+            true => Ok(()),
+            false => Err(Trouble::new(StatusCode::FORBIDDEN, "read_only", "this share is open for reading only")),
+        }
+    }
+
     /// Whether the caller may change something here.
     pub fn may_write(&self) -> bool {
         self.caller.scope.write && self.share.writable && self.share.store.capabilities().writable

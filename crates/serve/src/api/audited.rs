@@ -13,7 +13,7 @@ use crate::audit::Record;
 
 /// Filled in by whoever finds out who asks, and for what.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Noted(Arc<Mutex<Option<Record>>>);
+pub(crate) struct Noted(Arc<Mutex<Option<Record>>>);
 
 impl Noted {
     /// Notes it; what comes later says more.
@@ -46,6 +46,19 @@ pub(super) async fn audited(State(app): State<Arc<App>>, mut request: Request, n
 
 /// What a request is called; nothing for those that only look at one thing, of which there are many.
 fn what(method: &Method, path: &str) -> Option<&'static str> {
+    if path.starts_with("/dav/") {
+        return match method.as_str() {
+            "GET" => Some("get"),
+            "PUT" => Some("write"),
+            "DELETE" => Some("remove"),
+            "MOVE" => Some("rename"),
+            "COPY" => Some("copy"),
+            "MKCOL" => Some("make_dir"),
+            "PROPPATCH" => Some("set_meta"),
+            "LOCK" => Some("lock"),
+            _ => None,
+        };
+    }
     let route = path.strip_prefix("/api/v1/shares/")?.split('/').nth(1).unwrap_or_default();
     match (route, method.as_str()) {
         ("files", "GET") => Some("get"),

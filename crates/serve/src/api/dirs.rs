@@ -11,18 +11,27 @@ use super::problem::Trouble;
 
 /// Refuses to change what is the server's own: its directory, and temporaries, which no listing shows.
 pub(super) fn allowed(path: &RelPath) -> Result<(), Trouble> {
-    let own = path.parts().next() == Some(OWN_DIR.as_bytes());
     if path.is_root() {
         return Err(Trouble::new(StatusCode::CONFLICT, "is_a_directory", "it is the share itself"));
     }
-    if own || path.parts().any(|part| part.starts_with(TEMP_PREFIX.as_bytes())) {
-        return Err(Trouble::new(StatusCode::FORBIDDEN, "reserved", "names like this are the server's own"));
+    if is_own(path) || path.parts().any(|part| part.starts_with(TEMP_PREFIX.as_bytes())) {
+        return Err(reserved());
     }
     Ok(())
 }
 
+/// Whether a path is the server's own directory or lies in it.
+pub(crate) fn is_own(path: &RelPath) -> bool {
+    path.parts().next() == Some(OWN_DIR.as_bytes())
+}
+
+/// The refusal to change what is the server's own.
+pub(crate) fn reserved() -> Trouble {
+    Trouble::new(StatusCode::FORBIDDEN, "reserved", "names like this are the server's own")
+}
+
 /// Makes one directory where nothing stands.
-pub(super) async fn make(store: &Arc<dyn Store>, temps: &TempNames, path: RelPath) -> sitta_store::Result<Written> {
+pub(crate) async fn make(store: &Arc<dyn Store>, temps: &TempNames, path: RelPath) -> sitta_store::Result<Written> {
     let write = Write {
         path,
         what: What::Dir,
@@ -85,7 +94,7 @@ pub(super) async fn unmake(store: &Arc<dyn Store>, made: &[RelPath]) {
 }
 
 /// A directory above the path that is not there says nothing of what the path itself holds.
-pub(super) fn no_directory(error: Error) -> Trouble {
+pub(crate) fn no_directory(error: Error) -> Trouble {
     match error.kind {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             let what = "the directory above it is not there; with parents=true it is made";

@@ -27,7 +27,12 @@ pub(super) const MAKE: &[&str] = &["parents"];
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
 /// Removes a file, a link or an empty directory.
-pub(super) async fn remove(target: Target, uri: Uri, headers: HeaderMap) -> Result<StatusCode, Trouble> {
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    target: Target,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<StatusCode, Trouble> {
     Query::parse(uri.query(), REMOVE)?;
     allowed(&target.path)?;
     let store = &target.share.store;
@@ -37,6 +42,7 @@ pub(super) async fn remove(target: Target, uri: Uri, headers: HeaderMap) -> Resu
         return Err(nothing());
     }
     store.remove(&target.path, expect, Displaced::Discard).await?;
+    app.properties.forget(&target.share.name, &target.path).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -106,7 +112,11 @@ async fn rename(
     }
     let made = if parents { make_above(store, &app.temps, &to).await? } else { Vec::new() };
     match store.rename(from, &to, expect).await {
-        Ok(moved) => Ok(done(StatusCode::CREATED, &moved)),
+        Ok(moved) => {
+            let share = &target.share.name;
+            app.properties.follow((share, from), (share, &to), false).await?;
+            Ok(done(StatusCode::CREATED, &moved))
+        }
         Err(error) => {
             unmake(store, &made).await;
             Err(no_directory(error))

@@ -9,12 +9,12 @@ use sitta_tree::Entry;
 use super::problem::Trouble;
 
 /// The `ETag` of what stands somewhere.
-pub(super) fn etag(entry: &Entry) -> String {
+pub(crate) fn etag(entry: &Entry) -> String {
     format!("\"{}\"", tag(&entry.fingerprint()))
 }
 
 /// The precondition that the headers ask for; refused if it does not hold even now.
-pub(super) fn expected(headers: &HeaderMap, now: Option<&Entry>) -> Result<Precondition, Trouble> {
+pub(crate) fn expected(headers: &HeaderMap, now: Option<&Entry>) -> Result<Precondition, Trouble> {
     let failed = |what| Trouble::new(StatusCode::PRECONDITION_FAILED, "changed", what);
     let etag = now.map(etag);
     let names =

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use sitta_store::{ErrorKind, Source};
-use sitta_tree::{Entry, Kind};
+use sitta_tree::{Entry, Kind, Time};
 
 use super::access::Target;
 use super::expect::etag;
@@ -20,7 +20,7 @@ use super::problem::Trouble;
 const LOOKS: usize = 8;
 
 /// A file, or the part of it that is asked for (RFC 9110, 14).
-pub(super) async fn get(method: Method, target: Target, headers: HeaderMap) -> Result<Response, Trouble> {
+pub(crate) async fn get(method: Method, target: Target, headers: HeaderMap) -> Result<Response, Trouble> {
     let mut looks = LOOKS;
     loop {
         looks -= 1;
@@ -81,11 +81,15 @@ fn describe(headers: &mut HeaderMap, entry: &Entry, etag: &str, len: u64) {
     headers.insert(CONTENT_LENGTH, len.into());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(ETAG, HeaderValue::from_str(etag).expect("hexadecimal"));
-    let modified = jiff::Timestamp::new(entry.meta.mtime.secs, 0).ok();
-    let modified = modified.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
-    if let Some(modified) = modified.and_then(|text| HeaderValue::from_str(&text).ok()) {
+    if let Some(modified) = date(entry.meta.mtime).and_then(|text| HeaderValue::from_str(&text).ok()) {
         headers.insert(LAST_MODIFIED, modified);
     }
+}
+
+/// A point in time as HTTP writes it (RFC 9110, 5.6.7); none where it cannot be written.
+pub(crate) fn date(time: Time) -> Option<String> {
+    let at = jiff::Timestamp::new(time.secs, 0).ok()?;
+    Some(at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {

@@ -1,23 +1,23 @@
-//! The HTTP interface, version 1, below `/api/v1`.
+//! The HTTP interface, version 1, below `/api/v1`; WebDAV stands beside it.
 
-mod access;
-mod audited;
+pub(crate) mod access;
+pub(crate) mod audited;
 mod changes;
-mod dirs;
+pub(crate) mod dirs;
 mod edit;
 mod entries;
-mod expect;
+pub(crate) mod expect;
 mod feed;
-mod files;
+pub(crate) mod files;
 mod hashes;
 mod look;
 mod once;
 mod openapi;
 mod page;
-mod problem;
+pub(crate) mod problem;
 mod query;
 mod told;
-mod upload;
+pub(crate) mod upload;
 
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 
 pub(crate) use self::access::Peer;
 use self::problem::Trouble;
-use crate::App;
+use crate::{App, dav};
 
 /// Where a path in a share may follow, or nothing.
 const PATH: &str = "/{path}";
@@ -70,6 +70,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 .route(&format!("{root}/"), handler.clone())
                 .route(&format!("{root}/{{*path}}"), handler),
         };
+    }
+    for route in ["/dav", "/dav/", "/dav/{*path}"] {
+        router = router.route(route, any(dav::answer));
     }
     router
         .fallback(|| async { Trouble::new(StatusCode::NOT_FOUND, "no_such_thing", "nothing is called so here") })

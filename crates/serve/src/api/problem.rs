@@ -10,7 +10,7 @@ use sitta_tree::Printable;
 
 /// What sort of trouble an answer tells of, for whoever passes it on.
 #[derive(Debug, Clone)]
-pub(super) struct Kind(pub String);
+pub(crate) struct Kind(pub String);
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -68,6 +68,16 @@ impl Trouble {
     /// Whether something is another version than was meant.
     pub fn is_change(&self) -> bool {
         self.status == StatusCode::PRECONDITION_FAILED
+    }
+
+    /// What sort of trouble it is.
+    pub fn kind(&self) -> &str {
+        &self.refusal.kind
+    }
+
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// Not before so many seconds.

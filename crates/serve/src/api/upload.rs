@@ -42,13 +42,25 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Trouble> {
     let parents = Query::parse(uri.query(), KNOWN)?.flag("parents")?;
+    allowed(&target.path)?;
+    write(&app, target, version, &headers, body, parents).await
+}
+
+/// Writes what a request's body holds; with `parents`, the directories above it are made if they are missing.
+pub(crate) async fn write(
+    app: &Arc<App>,
+    target: Target,
+    version: Version,
+    headers: &HeaderMap,
+    body: Body,
+    parents: bool,
+) -> Result<Response, Trouble> {
     for name in [CONTENT_RANGE, CONTENT_ENCODING] {
         if let Some(value) = headers.get(&name) {
             return Err(header(&name, value, "send the whole file as it is, without this header"));
         }
     }
-    allowed(&target.path)?;
-    let (modified, size) = (modified(&headers)?, length(&headers)?);
+    let (modified, size) = (modified(headers)?, length(headers)?);
     let store = target.share.store.clone();
     let now = store.stat(&target.path).await?;
     match now.as_ref().map(|entry| entry.kind) {
@@ -58,7 +70,7 @@ pub(super) async fn put(
             return Err(Trouble::new(StatusCode::CONFLICT, "unsupported", "what stands there is not a file"));
         }
     }
-    let expect = expected(&headers, now.as_ref())?;
+    let expect = expected(headers, now.as_ref())?;
     let tells_end = version == Version::HTTP_2;
     let bytes = Arriving { body, left: size, tells_end, stopped: app.stopped.clone() }.bytes();
     let source = match size {
@@ -79,6 +91,7 @@ pub(super) async fn put(
         temp: app.temps.next(),
     };
     // What was begun is finished or undone, even if the client goes away.
+    let app = app.clone();
     let written = tokio::spawn(async move {
         let made = if parents { make_above(&store, &app.temps, &write.path).await? } else { Vec::new() };
         match store.write(write, &Arc::default()).await {
@@ -116,13 +129,17 @@ fn modified(headers: &HeaderMap) -> Result<Option<Time>, Trouble> {
         return time.map(Some).ok_or_else(|| header(&X_OC_MTIME, value, "write seconds since 1970"));
     }
     let Some(value) = headers.get(LAST_MODIFIED) else { return Ok(None) };
-    let time = value.to_str().ok().and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
-    let time = time.map(|at| Time::new(at.as_second(), 0));
+    let time = value.to_str().ok().and_then(dated);
     time.map(Some).ok_or_else(|| header(&LAST_MODIFIED, value, "write for example Sun, 06 Nov 1994 08:49:37 GMT"))
 }
 
+/// A point in time as HTTP writes it (RFC 9110, 5.6.7).
+pub(crate) fn dated(text: &str) -> Option<Time> {
+    DateTimeParser::new().parse_timestamp(text).ok().map(|at| Time::new(at.as_second(), 0))
+}
+
 /// `1700000000`, `1700000000.25`
-fn seconds(text: &str) -> Option<Time> {
+pub(crate) fn seconds(text: &str) -> Option<Time> {
     let (secs, rest) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     if !rest.bytes().all(|b| b.is_ascii_digit()) {
         return None;

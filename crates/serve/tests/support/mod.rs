@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod dav;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub struct Served {
     pub dir: tempfile::TempDir,
     pub address: SocketAddr,
     pub fingerprint: String,
+    /// Folders that are shared beside it from the next start on, and whether they may be written to.
+    pub also: Vec<(&'static str, PathBuf, bool)>,
     running: Option<Running>,
     share: Option<(Arc<dyn Store>, bool)>,
 }
@@ -46,7 +50,7 @@ impl Served {
         prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
         let address = "127.0.0.1:0".parse().expect("an address");
         let share = share(dir.path().join("shared"));
-        let mut served = Self { dir, address, fingerprint: String::new(), running: None, share };
+        let mut served = Self { dir, address, fingerprint: String::new(), also: Vec::new(), running: None, share };
         served.start_again().await;
         served
     }
@@ -58,9 +62,14 @@ impl Served {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let certificate = Certificate::own(&self.dir.path().join("tls"), &names).expect("a certificate");
         self.fingerprint = certificate.fingerprint();
+        let mut shares = vec![Share::new("files", store, writable)];
+        for (name, folder, writable) in &self.also {
+            let store = LocalStore::open(folder.clone()).expect("a folder");
+            shares.push(Share::new(*name, Arc::new(store), *writable));
+        }
         let options = Options {
             listen: vec![self.address],
-            shares: vec![Share::new("files", store, writable)],
+            shares,
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
         };

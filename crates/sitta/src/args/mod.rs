@@ -126,7 +126,7 @@ pub enum Verb {
     Schedule(ScheduleArgs),
     /// Show the jobs on a screen of their own; run them and watch, look into places
     Tui,
-    /// Share folders with other sittas, browsers and scripts
+    /// Share folders with other sittas, browsers, scripts and WebDAV clients
     Serve(ServeArgs),
     /// Say what the server shares
     Share(ShareArgs),

@@ -1,4 +1,4 @@
-//! `sitta serve`: shares for other sittas, browsers and scripts.
+//! `sitta serve`: shares for other sittas, browsers, scripts and WebDAV clients.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;

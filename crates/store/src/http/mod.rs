@@ -19,7 +19,7 @@ use reqwest::{Method, Response};
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Tree, Unknown};
 
 use self::index::Listed;
-pub use self::site::decoded;
+pub use self::site::{decoded, encoded};
 
 use self::range::{Told, is_plain, length, text};
 use self::site::{Follow, Site};

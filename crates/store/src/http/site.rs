@@ -208,7 +208,7 @@ fn login(remote: &Remote, access: &Access) -> std::result::Result<Option<HeaderV
 }
 
 /// One part of a path, percent-encoded (RFC 3986): whatever is not unreserved.
-pub(crate) fn encoded(part: &[u8]) -> String {
+pub fn encoded(part: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(part.len());
     for byte in part {

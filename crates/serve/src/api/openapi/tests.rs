@@ -15,7 +15,8 @@ fn server(dir: &std::path::Path) -> Router {
     let (_, stopped) = tokio::sync::watch::channel(false);
     let accounts = Accounts::open(&dir.join("server.db")).unwrap();
     let audit = Audit::start(accounts.file().to_owned()).unwrap();
-    router(std::sync::Arc::new(App::new(Default::default(), accounts, audit, stopped)))
+    let properties = crate::Properties::open(accounts.file()).unwrap();
+    router(std::sync::Arc::new(App::new(Default::default(), accounts, audit, properties, stopped)))
 }
 
 async fn answers(router: &Router, method: &str, path: &str) -> bool {
