@@ -7,8 +7,10 @@ pub mod accounts;
 mod api;
 pub mod audit;
 mod certificate;
+mod chunks;
 mod feed;
 mod listen;
+mod recent;
 mod share;
 mod sums;
 mod throttle;
@@ -24,6 +26,7 @@ use tokio::sync::watch;
 pub use self::accounts::{Accounts, Scope};
 use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
+use self::chunks::Chunks;
 pub use self::listen::Running;
 pub use self::share::Share;
 use self::sums::Sums;
@@ -80,6 +83,8 @@ pub(crate) struct App {
     pub audit: Audit,
     /// Checksums that were made already.
     pub sums: Sums,
+    /// Chunk trees that were made already, or are being made.
+    pub chunks: Chunks,
     /// Names of temporaries.
     pub temps: TempNames,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
@@ -93,8 +98,8 @@ impl App {
         audit: Audit,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        let (throttle, sums) = (Throttle::default(), Sums::default());
-        Self { shares, accounts, throttle, audit, sums, temps: TempNames::new("api"), stopped }
+        let (throttle, sums, chunks) = (Throttle::default(), Sums::default(), Chunks::default());
+        Self { shares, accounts, throttle, audit, sums, chunks, temps: TempNames::new("api"), stopped }
     }
 }
 

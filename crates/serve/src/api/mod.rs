@@ -1,8 +1,10 @@
 //! The HTTP interface, version 1, below `/api/v1`.
 
 mod access;
+mod arriving;
 mod audited;
 mod changes;
+mod chunks;
 mod dirs;
 mod edit;
 mod entries;
@@ -45,6 +47,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/shares", get(look::shares)),
         ("/api/v1/shares/{share}", get(look::share)),
         ("/api/v1/shares/{share}/changes", post(changes::apply)),
+        ("/api/v1/shares/{share}/chunks/{path}", get(chunks::get)),
         ("/api/v1/shares/{share}/dirs/{path}", post(edit::make_dir)),
         ("/api/v1/shares/{share}/entries/{path}", get(entries::list)),
         ("/api/v1/shares/{share}/feed/{path}", get(feed::listen)),

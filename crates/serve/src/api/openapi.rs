@@ -7,7 +7,7 @@ mod tests;
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::{edit, entries, hashes, upload};
+use super::{chunks, edit, entries, hashes, upload};
 
 /// The description.
 pub(super) async fn get() -> Json<Value> {
@@ -128,6 +128,7 @@ fn query(name: &str) -> Value {
             "Which checksum",
             json!({"type": "string", "enum": ["blake3", "sha256", "md5", "crc32"], "default": "blake3"}),
         ),
+        "nodes" => ("The level, and which of its nodes: 2:0-15,18", text),
         "parents" => ("Make the directories above it too", json!({"type": "boolean", "default": false})),
         "to" => ("The new path in the share", text),
         _ => ("", text),
@@ -223,6 +224,16 @@ fn paths() -> Map<String, Value> {
     let tree =
         Operation::new("tree", "All below a directory, for sitta clients: a line for each entry, the last is end");
     add(&share("tree"), "get", tree.gives("200", "Lines", "application/x-ndjson", &json!({"type": "object"})));
+    let chunks = Operation::new(
+        "chunks",
+        "Nodes of the tree of hashes over a file's chunks, for sitta clients: those to \
+        begin at, or those below the ones that are named",
+    )
+    .queries(chunks::KNOWN)
+    .header("If-Match", if_match)
+    .gives("200", "The nodes, as bytes", sitta_store::sitta::wire::CHUNKS, &bytes)
+    .ends("202", "They are being worked out: ask again");
+    add(&share("chunks"), "get", chunks);
     let feed = Operation::new("feed", "All that changes in the share from now on, as server-sent events");
     add(&share("feed"), "get", feed.gives("200", "Events", "text/event-stream", &text));
     let sync = Operation::new("sync", "Makes everything changed so far safe from a power cut");

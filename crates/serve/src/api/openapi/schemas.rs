@@ -18,6 +18,7 @@ pub(super) fn all() -> Map<String, Value> {
         "hard_links",
         "lists_meta",
         "watch",
+        "chunks",
     ];
     let mut share =
         vec![("name", text("Its name")), ("mtime_precision", number("The tick of its times, in nanoseconds"))];
