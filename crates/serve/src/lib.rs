@@ -14,6 +14,7 @@ mod recent;
 mod share;
 mod sums;
 mod throttle;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub use self::listen::Running;
 pub use self::share::Share;
 use self::sums::Sums;
 use self::throttle::Throttle;
+use self::uploads::Uploads;
 
 /// Why a server does not start or an account cannot be changed.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,8 @@ pub(crate) struct App {
     pub sums: Sums,
     /// Chunk trees that were made already, or are being made.
     pub chunks: Chunks,
+    /// Uploads that can be gone on with.
+    pub uploads: Uploads,
     /// Names of temporaries.
     pub temps: TempNames,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
@@ -99,7 +103,8 @@ impl App {
         stopped: watch::Receiver<bool>,
     ) -> Self {
         let (throttle, sums, chunks) = (Throttle::default(), Sums::default(), Chunks::default());
-        Self { shares, accounts, throttle, audit, sums, chunks, temps: TempNames::new("api"), stopped }
+        let uploads = Uploads::default();
+        Self { shares, accounts, throttle, audit, sums, chunks, uploads, temps: TempNames::new("api"), stopped }
     }
 }
 
@@ -112,5 +117,10 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let (stop, stopped) = watch::channel(false);
     let audit = Audit::start(options.accounts.file().to_owned())?;
     let app = App::new(shares, options.accounts, audit, stopped);
+    let (uploads, mut stopped) = (app.uploads.clone(), app.stopped.clone());
+    tokio::spawn(async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        uploads.give_up();
+    });
     listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

@@ -3,15 +3,23 @@
 mod support;
 
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::wire::{WireMeta, tag};
-use sitta_store::{Displaced, Flow, Location, Precondition, Source, Store, What, Write, Written, sitta};
+use sitta_store::{
+    ByteStream, Capabilities, Displaced, ErrorKind, Flow, Location, Precondition, Result, ScanOptions, Source,
+    Store, What, Write, Written, sitta,
+};
 use sitta_testbed::proxy::Proxy;
-use sitta_tree::{Entry, Meta, RelPath, Time};
+use sitta_tree::{Entry, Meta, RelPath, Time, Tree};
 use support::Served;
 
 /// What one byte may cost: a chunk or two, and the way to it in both trees.
@@ -45,7 +53,10 @@ struct Rig {
 
 impl Rig {
     async fn start() -> Self {
-        let served = Served::start().await;
+        Self::serving(Served::start().await).await
+    }
+
+    async fn serving(served: Served) -> Self {
         let proxy = Proxy::to(served.address.port());
         let text = format!("sitta://127.0.0.1:{}/files", proxy.port());
         let Ok(Location::Remote(remote)) = Location::parse(&text) else { panic!("{text}") };
@@ -67,13 +78,13 @@ impl Rig {
         self.proxy.sent() + self.proxy.received()
     }
 
-    async fn up(&self, flow: &Arc<Flow>) -> sitta_store::Result<Written> {
+    async fn up(&self, flow: &Arc<Flow>) -> Result<Written> {
         let there = self.store.stat(&path("f")).await.unwrap().unwrap();
         let write = update(self.local.clone(), entry(&*self.local).await, &there);
         self.store.write(write, flow).await
     }
 
-    async fn down(&self, flow: &Arc<Flow>) -> sitta_store::Result<Written> {
+    async fn down(&self, flow: &Arc<Flow>) -> Result<Written> {
         let here = entry(&*self.local).await;
         let write = update(self.store.clone(), entry(&*self.store).await, &here);
         self.local.write(write, flow).await
@@ -108,9 +119,9 @@ fn edits(old: &[u8]) -> [(&'static str, Vec<u8>); 3] {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_byte_up_costs_little_whatever_it_does_to_the_rest() {
     let rig = Rig::start().await;
-    let mut old = noise(1, size());
+    let old = noise(1, size());
     fs::write(rig.there(), &old).unwrap();
-    for (what, new) in edits(&old.clone()) {
+    for (what, new) in edits(&old) {
         fs::write(rig.here(), &new).unwrap();
         let (before, flow) = (rig.travelled(), Arc::new(Flow::default()));
         let written = rig.up(&flow).await.unwrap();
@@ -121,7 +132,6 @@ async fn one_byte_up_costs_little_whatever_it_does_to_the_rest() {
         assert_eq!(written.entry.meta.mtime, Time::new(1_700_000_000, 123_456_789));
         assert_eq!(flow.bytes(), new.len() as u64);
         assert!(fs::read(rig.there()).unwrap() == new, "{what}");
-        old = new;
     }
     assert_eq!(rig.served.names(""), ["f"], "nothing is left over");
 }
@@ -180,61 +190,115 @@ async fn files_with_nothing_in_common_are_sent_whole() {
     assert!(fs::read(rig.here()).unwrap() == old);
 }
 
-/// Bytes that change though nothing tells of it (a disk that rots): what was looked into is not what is copied.
+/// A disk that rots: of a file there, one reading gives other bytes, and nothing tells of it.
+#[derive(Debug)]
+struct Rotten {
+    inner: LocalStore,
+    readings: AtomicUsize,
+    /// Which reading that is.
+    rotten: AtomicUsize,
+}
+
+#[async_trait]
+impl Store for Rotten {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
+        self.inner.scan(options).await
+    }
+
+    async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
+        self.inner.list(dir).await
+    }
+
+    async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
+        self.inner.stat(path).await
+    }
+
+    async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
+        let rotten = self.readings.fetch_add(1, Relaxed) + 1 == self.rotten.load(Relaxed);
+        let bytes = self.inner.read(path, range).await?;
+        let rot = move |piece: Bytes| {
+            let mut piece = piece.to_vec();
+            piece[0] ^= u8::from(rotten);
+            Bytes::from(piece)
+        };
+        Ok(bytes.map_ok(rot).boxed())
+    }
+
+    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
+        self.inner.write(write, flow).await
+    }
+
+    fn behind(&self) -> Option<&LocalStore> {
+        Some(&self.inner)
+    }
+}
+
+/// What was looked into is not what is copied or sent: that is found out before anything is replaced, and all bytes are
+/// sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_version_that_rotted_is_not_copied_from() {
-    let rig = Rig::start().await;
+async fn bytes_that_rot_meanwhile_are_found_out() {
+    let mut rotten = None;
+    let share = |dir| {
+        let store = Rotten { inner: LocalStore::open(dir).unwrap(), readings: 0.into(), rotten: 0.into() };
+        Some((rotten.insert(Arc::new(store)).clone() as Arc<dyn Store>, true))
+    };
+    let rig = Rig::serving(Served::start_sharing(|_| {}, share).await).await;
+    let rotten = rotten.unwrap();
     let old = noise(6, 8 << 20);
-    let mut new = old.clone();
-    new[4 << 20] ^= 1;
-    // Up: the server knows its chunks when one of them rots. Its version is told by the time alone here.
-    let there = rig.there();
-    fs::write(&there, &old).unwrap();
-    fs::write(rig.here(), &new).unwrap();
-    rig.up(&Arc::default()).await.unwrap();
-    fs::write(rig.here(), &old).unwrap();
-    let rotting = Rotting::start(&there).await;
-    let result = rig.up(&Arc::default()).await;
-    rotting.stop();
-    // Either it was seen to be another version, or all of it was sent.
-    match result {
-        Ok(written) => {
-            assert_eq!(written.content.unwrap().0, *blake3::hash(&old).as_bytes());
-            assert!(fs::read(&there).unwrap() == old);
-        }
-        Err(error) => {
-            assert_eq!(error.kind, sitta_store::ErrorKind::Changed, "{error}");
-            assert_eq!(fs::read(&there).unwrap().len(), old.len(), "what stands there is what stood there");
-        }
+    let new = edits(&old)[1].1.clone();
+    for rots in [false, true] {
+        // The first reading is for the chunks.
+        let rot = || rotten.rotten.store(if rots { rotten.readings.load(Relaxed) + 2 } else { 0 }, Relaxed);
+        let least = if rots { 8 << 20 } else { 0 };
+        fs::write(rig.there(), &old).unwrap();
+        fs::write(rig.here(), &new).unwrap();
+        rot();
+        let (before, flow) = (rig.travelled(), Arc::new(Flow::default()));
+        let written = rig.up(&flow).await.unwrap();
+        assert_eq!(written.content.unwrap().0, *blake3::hash(&new).as_bytes());
+        assert!(fs::read(rig.there()).unwrap() == new);
+        assert_eq!(flow.bytes(), new.len() as u64, "what came to nothing does not count");
+        let cost = rig.travelled() - before;
+        assert!(cost > least && cost < least + (1 << 20), "up, rotten: {rots}: {cost}");
+        fs::write(rig.here(), &old).unwrap();
+        rot();
+        let (before, flow) = (rig.travelled(), Arc::new(Flow::default()));
+        let written = rig.down(&flow).await.unwrap();
+        assert_eq!(written.content.unwrap().0, *blake3::hash(&new).as_bytes());
+        assert!(fs::read(rig.here()).unwrap() == new);
+        assert_eq!(flow.bytes(), new.len() as u64, "what came to nothing does not count");
+        let cost = rig.travelled() - before;
+        assert!(cost > least && cost < least + (1 << 20), "down, rotten: {rots}: {cost}");
     }
     assert_eq!(rig.served.names(""), ["f"], "nothing is left over");
 }
 
-/// Somebody who writes into a file all the time.
-struct Rotting(Arc<std::sync::atomic::AtomicBool>, std::thread::JoinHandle<()>);
-
-impl Rotting {
-    async fn start(file: &std::path::Path) -> Self {
-        let (stop, file) = (Arc::new(std::sync::atomic::AtomicBool::new(false)), file.to_owned());
-        let seen = stop.clone();
-        let writer = std::thread::spawn(move || {
-            use std::os::unix::fs::FileExt;
-            let mut at = 0;
-            while !seen.load(std::sync::atomic::Ordering::Relaxed) {
-                if let Ok(file) = fs::File::options().write(true).open(&file) {
-                    let _ = file.write_at(b"rot", at % (8 << 20));
-                }
-                at += 77_777;
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-        });
-        Self(stop, writer)
-    }
-
-    fn stop(self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.1.join().unwrap();
-    }
+/// Somebody else's version is not overwritten, nor taken for the one that was meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_version_is_another_version() {
+    let rig = Rig::start().await;
+    let old = noise(10, 4 << 20);
+    let [(_, new), (_, other), _] = edits(&old);
+    fs::write(rig.there(), &old).unwrap();
+    fs::write(rig.here(), &new).unwrap();
+    let (seen_there, seen_here) = (entry(&*rig.store).await, entry(&*rig.local).await);
+    fs::write(rig.there(), &other).unwrap();
+    let write = update(rig.local.clone(), seen_here.clone(), &seen_there);
+    let refused = rig.store.write(write, &Arc::default()).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Changed, "{refused}");
+    let write = update(rig.store.clone(), seen_there, &seen_here);
+    let refused = rig.local.write(write, &Arc::default()).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Changed, "{refused}");
+    assert!(fs::read(rig.there()).unwrap() == other && fs::read(rig.here()).unwrap() == new);
+    assert_eq!(rig.served.names(""), ["f"], "nothing is left over");
 }
 
 /// One change, as a client sends it, and the pieces behind it.
@@ -259,7 +323,7 @@ fn copy(from: u64, len: u64) -> Vec<u8> {
     [&COPY.to_be_bytes()[..], &from.to_be_bytes(), &len.to_be_bytes()].concat()
 }
 
-fn bytes(bytes: &[u8]) -> Vec<u8> {
+fn literal(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat()
 }
 
@@ -272,7 +336,7 @@ async fn recipes_are_followed_to_the_letter_or_not_at_all() {
     let last = 0_u32.to_be_bytes().to_vec();
     let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
     let good = [&old[50_000..], b"new"].concat();
-    let half = |from, len| [copy(from, len), bytes(b"new"), last.clone()].concat();
+    let half = |from, len| [copy(from, len), literal(b"new"), last.clone()].concat();
     let endless = [copy(0, 100_000), copy(0, 100_000), copy(0, 100_000), last.clone()].concat();
     let huge = [COPY.to_be_bytes().to_vec(), vec![0xff; 16], last.clone()].concat();
     for (what, content, size, pieces, kind) in [

@@ -90,32 +90,33 @@ impl Pieces {
 
     pub fn bytes(self) -> ByteStream {
         let next = |mut pieces: Self| async move {
-            let piece = pieces.next().await.map_err(broken)?;
+            let piece = pieces.next().await?;
             Ok(piece.map(|piece| (piece, pieces)))
         };
         stream::try_unfold(self, next).boxed()
     }
 
-    async fn number<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
-        let bytes = self.arriving.take(N).await.map_err(|_| LOST)?;
+    async fn number<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let bytes = self.arriving.take(N).await.map_err(|_| broken(LOST))?;
         Ok(bytes[..].try_into().expect("as many as were asked for"))
     }
 
-    async fn word(&mut self) -> Result<Word, &'static str> {
+    async fn word(&mut self) -> Result<Word, Error> {
         match u32::from_be_bytes(self.number().await?) {
-            LAST if self.left.is_some_and(|left| left > 0) => Err("fewer bytes came than were announced"),
+            LAST if self.left.is_some_and(|left| left > 0) => Err(broken("fewer bytes came than were announced")),
             LAST => Ok(Word::Last),
-            BROKEN => Err("the client could not read the rest"),
+            // That is final: who only lost the way to us cannot say so.
+            BROKEN => Err(failed(ErrorKind::Cancelled, "the client could not read the rest")),
             COPY => Ok(Word::Copy),
             len => Ok(Word::Piece(len as usize)),
         }
     }
 
     /// So many bytes of the file have come.
-    fn count(&mut self, len: u64) -> Result<(), &'static str> {
+    fn count(&mut self, len: u64) -> Result<(), Error> {
         match &mut self.left {
             Some(left) => {
-                *left = left.checked_sub(len).ok_or("more bytes came than were announced")?;
+                *left = left.checked_sub(len).ok_or_else(|| broken("more bytes came than were announced"))?;
                 Ok(())
             }
             None => Ok(()),
@@ -123,18 +124,18 @@ impl Pieces {
     }
 
     /// What is here of the current piece.
-    async fn some(&mut self) -> Result<Bytes, &'static str> {
-        let some = self.arriving.some(self.piece).await.ok_or(LOST)?;
+    async fn some(&mut self) -> Result<Bytes, Error> {
+        let some = self.arriving.some(self.piece).await.ok_or_else(|| broken(LOST))?;
         self.piece -= some.len();
         self.count(some.len() as u64)?;
         Ok(some)
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, &'static str> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.piece == 0 {
             match self.word().await? {
                 Word::Last => return Ok(None),
-                Word::Copy => return Err("there is nothing to copy from"),
+                Word::Copy => return Err(failed(ErrorKind::Unsupported, "there is nothing to copy from")),
                 Word::Piece(len) => self.piece = len,
             }
         }
@@ -204,9 +205,9 @@ impl Assembly {
                 }
             }
             if self.pieces.piece > 0 {
-                break self.pieces.some().await.map_err(broken)?;
+                break self.pieces.some().await?;
             }
-            match self.pieces.word().await.map_err(broken)? {
+            match self.pieces.word().await? {
                 Word::Piece(len) => self.pieces.piece = len,
                 Word::Copy => self.copying = Some(self.copy().await?),
                 Word::Last if self.hasher.finalize().as_bytes() == &self.pieced.content.0 => return Ok(None),
@@ -219,13 +220,13 @@ impl Assembly {
 
     /// Begins to copy what the next numbers say.
     async fn copy(&mut self) -> Result<(ByteStream, u64), Error> {
-        let from = u64::from_be_bytes(self.pieces.number().await.map_err(broken)?);
-        let len = u64::from_be_bytes(self.pieces.number().await.map_err(broken)?);
+        let from = u64::from_be_bytes(self.pieces.number().await?);
+        let len = u64::from_be_bytes(self.pieces.number().await?);
         let inside = from.checked_add(len).is_some_and(|end| end <= self.pieced.old_size);
         if !inside || len == 0 {
             return Err(failed(ErrorKind::Unsupported, "a piece lies outside of the version that stands there"));
         }
-        self.pieces.count(len).map_err(|what| failed(ErrorKind::Unsupported, what))?;
+        self.pieces.count(len).map_err(|error| Error { kind: ErrorKind::Unsupported, ..error })?;
         Ok((self.pieced.old.part(from..from + len).await?, len))
     }
 }

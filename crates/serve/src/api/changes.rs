@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name};
-use sitta_store::{Change, Flow, Source, TEMP_PREFIX, What, Write, Written};
+use sitta_store::{Change, Flow, Source, Store, TEMP_PREFIX, What, Write, Written};
 use sitta_tree::Meta;
 use tokio::task::JoinHandle;
 
@@ -21,6 +21,7 @@ use super::arriving::{Arriving, Pieced, Pieces};
 use super::dirs::make_all;
 use super::once::{broken, once};
 use super::problem::Trouble;
+use super::resume;
 use crate::App;
 
 /// The longest list of changes, and the most bytes of small files with it.
@@ -40,42 +41,11 @@ pub(super) async fn apply(State(app): State<Arc<App>>, target: Target, body: Bod
         return Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the list of changes is too long"));
     }
     let list: Vec<WireChange> = serde_json::from_slice(&body.take(len).await?).map_err(Trouble::odd)?;
-    let (last, mut total) = (list.len().saturating_sub(1), 0);
-    let (mut changes, mut streams, mut pieces) = (Vec::with_capacity(list.len()), false, None);
-    let mut assembles = false;
-    for (index, change) in list.into_iter().enumerate() {
-        let file = match &change {
-            WireChange::Write { what: WireWhat::File(size), .. } => Some(*size),
-            WireChange::Write { what: WireWhat::Pieces { size, of, content }, path, .. } if index == last => {
-                pieces = Some(Pieced::new(&store, path, of, *size, content).map_err(Trouble::odd)?);
-                Some(Some(*size))
-            }
-            _ => None,
-        };
-        let source = match file {
-            None => None,
-            Some(size) if pieces.is_some() => {
-                (streams, assembles) = (true, true);
-                Some(once(pieces.take().expect("there").bytes(body.take_rest()), size))
-            }
-            Some(Some(size)) if size <= (SMALL - total) as u64 && (index < last || size <= SMALL as u64 / 64) => {
-                total += size as usize;
-                Some(Source::Bytes(body.take(size as usize).await?))
-            }
-            Some(size) if index == last => {
-                streams = true;
-                Some(once(Pieces::new(body.take_rest(), size).bytes(), size))
-            }
-            Some(_) => {
-                let what = "a large file comes alone, or as the last change";
-                return Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what));
-            }
-        };
-        changes.push(understood(change, source).map_err(Trouble::odd)?);
+    if let [change @ WireChange::Write { what: WireWhat::Resumable { .. }, .. }] = &list[..] {
+        let outcome = resume::change(&app, target, change.clone(), body).await?;
+        return Ok(Json([outcome]).into_response());
     }
-    if !streams {
-        body.end().await?;
-    }
+    let (changes, assembles) = with_bytes(&store, list, &mut body).await?;
     // What was begun is finished even if the client goes away: it cannot tell otherwise what became of it.
     let flow = Arc::new(Flow::default());
     let work = async move {
@@ -93,6 +63,50 @@ pub(super) async fn apply(State(app): State<Arc<App>>, target: Target, body: Bod
     }
     let outcomes = work.await.map_err(|_| Trouble::from(broken("the changes could not be made")))?;
     Ok(Json(outcomes).into_response())
+}
+
+/// The changes with the bytes of their files, of which the last one's may be on their way yet; and whether that one is put
+/// together from pieces.
+async fn with_bytes(
+    store: &Arc<dyn Store>,
+    list: Vec<WireChange>,
+    body: &mut Arriving,
+) -> Result<(Vec<Change>, bool), Trouble> {
+    let (last, mut total) = (list.len().saturating_sub(1), 0);
+    let (mut changes, mut streams, mut assembles) = (Vec::with_capacity(list.len()), false, false);
+    for (index, change) in list.into_iter().enumerate() {
+        let WireChange::Write { what, path, .. } = &change else {
+            changes.push(understood(change, None).map_err(Trouble::odd)?);
+            continue;
+        };
+        let source = match what {
+            WireWhat::Pieces { size, of, content } if index == last => {
+                let pieced = Pieced::new(store, path, of, *size, content).map_err(Trouble::odd)?;
+                (streams, assembles) = (true, true);
+                Some(once(pieced.bytes(body.take_rest()), Some(*size)))
+            }
+            WireWhat::File(Some(size))
+                if *size <= (SMALL - total) as u64 && (index < last || *size <= SMALL as u64 / 64) =>
+            {
+                total += *size as usize;
+                Some(Source::Bytes(body.take(*size as usize).await?))
+            }
+            WireWhat::File(size) if index == last => {
+                streams = true;
+                Some(once(Pieces::new(body.take_rest(), *size).bytes(), *size))
+            }
+            WireWhat::File(_) | WireWhat::Pieces { .. } | WireWhat::Resumable { .. } => {
+                let what = "a large file comes alone, or as the last change";
+                return Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what));
+            }
+            WireWhat::Symlink(_) | WireWhat::Dir | WireWhat::Link(_) => None,
+        };
+        changes.push(understood(change, source).map_err(Trouble::odd)?);
+    }
+    if !streams {
+        body.end().await?;
+    }
+    Ok((changes, assembles))
 }
 
 /// The answer, with blanks before it for as long as there is none: putting a file together takes far longer than sending
@@ -120,7 +134,7 @@ fn name(change: &Change) -> &'static str {
     }
 }
 
-fn outcome(result: &sitta_store::Result<Option<Written>>) -> Outcome {
+pub(super) fn outcome(result: &sitta_store::Result<Option<Written>>) -> Outcome {
     match result {
         Ok(None) => Outcome::Done(None),
         Ok(Some(written)) => {
@@ -132,7 +146,7 @@ fn outcome(result: &sitta_store::Result<Option<Written>>) -> Outcome {
 }
 
 /// The change that is meant, with its bytes.
-fn understood(change: WireChange, source: Option<Source>) -> Result<Change, Odd> {
+pub(super) fn understood(change: WireChange, source: Option<Source>) -> Result<Change, Odd> {
     Ok(match change {
         WireChange::Remove { path, expect, displaced: aside } => Change::Remove {
             path: path.path()?,
@@ -156,8 +170,10 @@ fn understood(change: WireChange, source: Option<Source>) -> Result<Change, Odd>
             Change::Write(Write {
                 path: path.path()?,
                 what: match (what, source) {
-                    (WireWhat::File(_) | WireWhat::Pieces { .. }, Some(source)) => What::File(source),
-                    (WireWhat::File(_) | WireWhat::Pieces { .. }, None) => {
+                    (WireWhat::File(_) | WireWhat::Pieces { .. } | WireWhat::Resumable { .. }, Some(source)) => {
+                        What::File(source)
+                    }
+                    (WireWhat::File(_) | WireWhat::Pieces { .. } | WireWhat::Resumable { .. }, None) => {
                         return Err(Odd("a file without bytes".into()));
                     }
                     (WireWhat::Symlink(target), _) => What::Symlink(target.bytes()?.into()),

@@ -18,6 +18,7 @@ mod openapi;
 mod page;
 mod problem;
 mod query;
+mod resume;
 mod told;
 mod upload;
 
@@ -59,6 +60,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/shares/{share}/stat/{path}", get(look::stat)),
         ("/api/v1/shares/{share}/sync/{path}", post(changes::sync)),
         ("/api/v1/shares/{share}/tree/{path}", get(look::tree)),
+        ("/api/v1/shares/{share}/uploads/{path}", get(resume::get)),
     ]
 }
 

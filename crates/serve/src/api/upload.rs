@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -21,6 +21,7 @@ use super::expect::{etag, expected, header};
 use super::once::{broken, once};
 use super::problem::Trouble;
 use super::query::Query;
+use super::resume::{self, Part};
 use crate::App;
 
 /// The parameters.
@@ -42,13 +43,15 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Trouble> {
     let parents = Query::parse(uri.query(), KNOWN)?.flag("parents")?;
-    for name in [CONTENT_RANGE, CONTENT_ENCODING] {
-        if let Some(value) = headers.get(&name) {
-            return Err(header(&name, value, "send the whole file as it is, without this header"));
-        }
+    if let Some(value) = headers.get(&CONTENT_ENCODING) {
+        return Err(header(&CONTENT_ENCODING, value, "send the file as it is, without this header"));
     }
     allowed(&target.path)?;
     let (modified, size) = (modified(&headers)?, length(&headers)?);
+    let part = resume::part(&headers, size)?;
+    if part == Some(Part::Ask) {
+        return resume::ask(&app, &target).await;
+    }
     let store = target.share.store.clone();
     let now = store.stat(&target.path).await?;
     match now.as_ref().map(|entry| entry.kind) {
@@ -61,23 +64,32 @@ pub(super) async fn put(
     let expect = expected(&headers, now.as_ref())?;
     let tells_end = version == Version::HTTP_2;
     let bytes = Arriving { body, left: size, tells_end, stopped: app.stopped.clone() }.bytes();
-    let source = match size {
-        Some(size) if size <= SMALL => {
-            let pieces: BytesMut = bytes.try_collect().await?;
-            Source::Bytes(pieces.freeze())
-        }
-        _ => once(bytes, size),
-    };
     // Permissions stay when a file is written anew: what was private shall not become public.
     let mode = now.as_ref().map_or(0, |entry| entry.meta.mode);
-    let write = Write {
-        path: target.path,
-        what: What::File(source),
+    let mut write = Write {
+        path: target.path.clone(),
+        what: What::File(Source::Bytes(Bytes::new())),
         meta: Meta { mtime: modified.unwrap_or_default(), mode, ..Meta::default() },
         expect,
         displaced: Displaced::Discard,
         temp: app.temps.next(),
     };
+    if let Some(Part::From(from, total)) = part {
+        if parents {
+            return Err(Trouble::parameter("parents", b"true", "make the directories before the first part"));
+        }
+        return match resume::put(&app, &target, (from, total), write, bytes).await? {
+            Ok(written) => Ok(answer(&headers, now.is_some(), &written)),
+            Err(response) => Ok(response),
+        };
+    }
+    write.what = What::File(match size {
+        Some(size) if size <= SMALL => {
+            let pieces: BytesMut = bytes.try_collect().await?;
+            Source::Bytes(pieces.freeze())
+        }
+        _ => once(bytes, size),
+    });
     // What was begun is finished or undone, even if the client goes away.
     let written = tokio::spawn(async move {
         let made = if parents { make_above(&store, &app.temps, &write.path).await? } else { Vec::new() };
@@ -90,12 +102,16 @@ pub(super) async fn put(
         }
     });
     let written = written.await.map_err(|_| Trouble::from(broken("the file could not be written")))??;
-    let status = if now.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
-    let mut response = done(status, &written);
+    Ok(answer(&headers, now.is_some(), &written))
+}
+
+fn answer(headers: &HeaderMap, was_there: bool, written: &Written) -> Response {
+    let status = if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
+    let mut response = done(status, written);
     if headers.contains_key(X_OC_MTIME) {
         response.headers_mut().insert(X_OC_MTIME, HeaderValue::from_static("accepted"));
     }
-    Ok(response)
+    response
 }
 
 /// What says which version stands there now.

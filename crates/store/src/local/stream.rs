@@ -147,7 +147,7 @@ async fn whole(source: &Source) -> Result<(Bytes, Option<Meta>)> {
 /// Writes one large file as it arrives: from pieces of the version that stands there, where its store can tell them.
 async fn pipe(store: &LocalStore, write: Write, xattrs: Xattrs, flow: &Arc<Flow>) -> Result<Written> {
     let What::File(source) = &write.what else { unreachable!("a file") };
-    if let Some((bytes, size)) = pieced(store, &write, source).await? {
+    if let Some((bytes, size)) = pieced(store, &write, source, flow).await? {
         match receive(store, write.clone(), xattrs.clone(), bytes, flow).await {
             // One of the versions is not what it was when it was looked into. All bytes settle it.
             Err(error) if error.kind == ErrorKind::Corrupt => flow.take_back(size),
@@ -161,7 +161,12 @@ async fn pipe(store: &LocalStore, write: Write, xattrs: Xattrs, flow: &Arc<Flow>
 
 /// The bytes, put together from those that stand at the path and those that they lack, and how many they are; none: all
 /// have to be fetched.
-async fn pieced(store: &LocalStore, write: &Write, source: &Source) -> Result<Option<(ByteStream, u64)>> {
+async fn pieced(
+    store: &LocalStore,
+    write: &Write,
+    source: &Source,
+    flow: &Flow,
+) -> Result<Option<(ByteStream, u64)>> {
     let (Source::Stored { store: far, path, version }, Precondition::Version(_)) = (source, &write.expect) else {
         return Ok(None);
     };
@@ -172,7 +177,12 @@ async fn pieced(store: &LocalStore, write: &Write, source: &Source) -> Result<Op
     let Some(now) = store.stat(&write.path).await?.filter(|now| now.kind == Kind::File) else { return Ok(None) };
     let here: Arc<dyn Store> = Arc::new(store.clone());
     let old = Source::Stored { store: here, path: write.path.clone(), version: now.fingerprint() };
-    let recipe = far.recipe(path, version, &old).await?;
+    // Both sides look into their version, which takes its time.
+    let recipe = tokio::select! {
+        biased;
+        () = flow.cancelled() => None,
+        recipe = far.recipe(path, version, &old) => recipe?,
+    };
     Ok(recipe.map(|recipe| {
         let size = recipe.sizes().0;
         (chunk::assembled(recipe, source.clone(), old), size)

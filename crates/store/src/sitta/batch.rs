@@ -13,6 +13,7 @@ use sitta_tree::{ContentHash, Meta, RelPath};
 
 use super::client::Client;
 use super::delta::{self, Sending};
+use super::resume::resumable;
 use super::wire::{self, Outcome, Text, WireChange, WireExpect, WireWhat};
 use crate::body::Body;
 use crate::web::Web;
@@ -144,9 +145,10 @@ async fn send_large(
             done => return done,
         }
     }
+    let (change, there) = resumable(client, path, change, source).await?;
     let Fetched { bytes, meta, .. } = source.open(0).await?;
     let watched = Body::default();
-    let bytes = watched.watch(bytes, 0, flow, cancelled);
+    let bytes = watched.watch(bytes, there, flow, cancelled);
     let answer = send_alone(client, path, &with_meta(change, meta.as_ref()), pieces(bytes)).await;
     // What broke off our bytes says more than that they broke off.
     let outcome = watched.failed().map_or(answer, Err)?;

@@ -25,6 +25,8 @@ pub(super) struct Client {
     pub quic: Option<Quic>,
     /// The server tells the chunks of its files.
     pub chunks: bool,
+    /// It keeps what has arrived of a file, so that its rest can be sent.
+    pub resumes: bool,
 }
 
 impl Client {

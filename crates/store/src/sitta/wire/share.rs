@@ -39,6 +39,9 @@ pub struct WireShare {
     /// It tells the chunks of its files, and takes files that are put together from them.
     #[serde(default)]
     pub chunks: bool,
+    /// An upload that was cut off can go on where it stopped.
+    #[serde(default)]
+    pub resumes: bool,
     /// What tells its root from another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -64,6 +67,7 @@ impl WireShare {
             lists_meta,
             watch: is_here,
             chunks: is_here,
+            resumes: true,
             identity: None,
         }
     }
