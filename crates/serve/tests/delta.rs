@@ -37,6 +37,7 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// How large the file is: 64 MiB, or as many as are asked for.
+#[expect(clippy::disallowed_methods, reason = "who runs the test may ask for more")]
 fn size() -> usize {
     let asked = std::env::var("SITTA_DELTA_MIB").ok().map(|text| text.parse().expect("a number of MiB"));
     asked.unwrap_or(64_usize) << 20
@@ -126,7 +127,6 @@ async fn one_byte_up_costs_little_whatever_it_does_to_the_rest() {
         let (before, flow) = (rig.travelled(), Arc::new(Flow::default()));
         let written = rig.up(&flow).await.unwrap();
         let cost = rig.travelled() - before;
-        println!("{what} up: {cost} bytes of {}", new.len());
         assert!(cost < ONE_BYTE, "{what}: {cost}");
         assert_eq!(written.content.unwrap().0, *blake3::hash(&new).as_bytes(), "{what}");
         assert_eq!(written.entry.meta.mtime, Time::new(1_700_000_000, 123_456_789));
@@ -146,7 +146,6 @@ async fn one_byte_down_costs_little_whatever_it_does_to_the_rest() {
         let (before, flow) = (rig.travelled(), Arc::new(Flow::default()));
         let written = rig.down(&flow).await.unwrap();
         let cost = rig.travelled() - before;
-        println!("{what} down: {cost} bytes of {}", new.len());
         assert!(cost < 2 * ONE_BYTE, "{what}, after another one: {cost}");
         assert_eq!(written.content.unwrap().0, *blake3::hash(&new).as_bytes(), "{what}");
         assert_eq!(written.entry.meta.mtime, Time::new(1_700_000_000, 123_456_789));
