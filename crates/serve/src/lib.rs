@@ -7,12 +7,15 @@ pub mod accounts;
 mod api;
 pub mod audit;
 mod certificate;
+mod chunks;
 mod dav;
 mod feed;
 mod listen;
+mod recent;
 mod share;
 mod sums;
 mod throttle;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,11 +28,13 @@ use tokio::sync::watch;
 pub use self::accounts::{Accounts, Scope};
 use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
+use self::chunks::Chunks;
 use self::dav::{Locks, Properties};
 pub use self::listen::Running;
 pub use self::share::Share;
 use self::sums::Sums;
 use self::throttle::Throttle;
+use self::uploads::Uploads;
 
 /// Why a server does not start or an account cannot be changed.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +91,10 @@ pub(crate) struct App {
     pub properties: Properties,
     /// Checksums that were made already.
     pub sums: Sums,
+    /// Chunk trees that were made already, or are being made.
+    pub chunks: Chunks,
+    /// Uploads that can be gone on with.
+    pub uploads: Uploads,
     /// Names of temporaries.
     pub temps: TempNames,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
@@ -100,8 +109,19 @@ impl App {
         properties: Properties,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        let (throttle, locks, sums) = (Throttle::default(), Locks::default(), Sums::default());
-        Self { shares, accounts, throttle, audit, locks, properties, sums, temps: TempNames::new("api"), stopped }
+        Self {
+            shares,
+            accounts,
+            throttle: Throttle::default(),
+            audit,
+            locks: Locks::default(),
+            properties,
+            sums: Sums::default(),
+            chunks: Chunks::default(),
+            uploads: Uploads::default(),
+            temps: TempNames::new("api"),
+            stopped,
+        }
     }
 }
 
@@ -115,5 +135,10 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let audit = Audit::start(options.accounts.file().to_owned())?;
     let properties = Properties::open(options.accounts.file())?;
     let app = App::new(shares, options.accounts, audit, properties, stopped);
+    let (uploads, mut stopped) = (app.uploads.clone(), app.stopped.clone());
+    tokio::spawn(async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        uploads.give_up();
+    });
     listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
 }

@@ -96,7 +96,7 @@ async fn what_cannot_be_written_is_told() {
     for (header, value) in [
         ("x-oc-mtime", "now"),
         ("last-modified", "now"),
-        ("content-range", "bytes 0-0/5"),
+        ("content-range", "bytes 0-1/5"),
         ("content-encoding", "gzip"),
         ("if-match", "no-quotes"),
     ] {

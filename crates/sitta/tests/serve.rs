@@ -54,6 +54,38 @@ fn a_mirror_to_a_server_is_exact_and_the_next_one_has_nothing_to_do() {
     assert_eq!(server.end(Signal::TERM), Some(0));
 }
 
+/// Up and down, through all that stands between a run and the server; a limit is on what travels, not on what is looked at.
+#[test]
+fn of_a_large_file_only_what_differs_travels() {
+    let world = World::new();
+    let server = Server::start(&world, "127.0.0.1:0");
+    let port = server.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let line = sitta_testbed::proxy::Proxy::to(port);
+    let (url, back) = (format!("sitta://127.0.0.1:{}/docs", line.port()), world.path("back"));
+    let mut bytes: Vec<u8> =
+        (0..12_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 ^ (n >> 20) as u8).collect();
+    let travelled = |run: &[&str]| {
+        let before = line.sent() + line.received();
+        world.sitta(run).expect_code(0);
+        line.sent() + line.received() - before
+    };
+    let (source, back_text) = (world.src.to_str().expect("UTF-8"), back.to_str().expect("UTF-8"));
+    for (round, limit) in [(0, "1GiB"), (1, "256KiB")] {
+        if round == 1 {
+            bytes.insert(5_000_000, 7);
+        }
+        put(&world.src, "large", &bytes);
+        let up = travelled(&["mirror", source, &url, "--limit-rate", limit]);
+        let down = travelled(&["mirror", &url, back_text, "--limit-rate", limit]);
+        let whole = bytes.len() as u64;
+        for cost in [up, down] {
+            assert!(if round == 0 { cost > whole } else { cost < 600_000 }, "round {round}: {cost}");
+        }
+        assert_same(&world.src, &world.dst);
+        assert_same(&world.src, &back);
+    }
+}
+
 #[test]
 fn a_server_that_dies_half_way_costs_time_only() {
     let world = World::new();

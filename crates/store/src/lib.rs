@@ -6,6 +6,7 @@
 pub mod archive;
 mod body;
 mod check;
+pub mod chunk;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;

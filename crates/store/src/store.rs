@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use sitta_tree::{ContentHash, Entry, Filter, Fingerprint, Meta, RelPath, SideTraits, Tree};
 
+use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{Error, ErrorKind, Fetched, Flow, Result, Source};
@@ -208,6 +209,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         let _ = version;
         Ok(Fetched { bytes: self.read(path, offset..u64::MAX).await?, meta: None, pinned: false })
+    }
+
+    /// How the version of a file that is meant can be put together from an `old` one elsewhere and the bytes that this one
+    /// lacks ([`Store::read`]), where finding that out moves far fewer bytes than all of them. None: [`Store::fetch`] it.
+    async fn recipe(&self, path: &RelPath, version: &Fingerprint, old: &Source) -> Result<Option<Recipe>> {
+        let _ = (path, version, old);
+        Ok(None)
     }
 
     /// The extended attributes of an entry that [`Meta::xattrs`] is a digest of; none where the store keeps none.

@@ -1,8 +1,10 @@
 //! The HTTP interface, version 1, below `/api/v1`; WebDAV stands beside it.
 
 pub(crate) mod access;
+mod arriving;
 pub(crate) mod audited;
 mod changes;
+mod chunks;
 pub(crate) mod dirs;
 mod edit;
 mod entries;
@@ -16,6 +18,7 @@ mod openapi;
 mod page;
 pub(crate) mod problem;
 mod query;
+mod resume;
 mod told;
 pub(crate) mod upload;
 
@@ -45,6 +48,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/shares", get(look::shares)),
         ("/api/v1/shares/{share}", get(look::share)),
         ("/api/v1/shares/{share}/changes", post(changes::apply)),
+        ("/api/v1/shares/{share}/chunks/{path}", get(chunks::get)),
         ("/api/v1/shares/{share}/dirs/{path}", post(edit::make_dir)),
         ("/api/v1/shares/{share}/entries/{path}", get(entries::list)),
         ("/api/v1/shares/{share}/feed/{path}", get(feed::listen)),
@@ -56,6 +60,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/shares/{share}/stat/{path}", get(look::stat)),
         ("/api/v1/shares/{share}/sync/{path}", post(changes::sync)),
         ("/api/v1/shares/{share}/tree/{path}", get(look::tree)),
+        ("/api/v1/shares/{share}/uploads/{path}", get(resume::get)),
     ]
 }
 

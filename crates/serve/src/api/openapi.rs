@@ -7,7 +7,7 @@ mod tests;
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::{edit, entries, hashes, upload};
+use super::{chunks, edit, entries, hashes, upload};
 
 /// The description.
 pub(super) async fn get() -> Json<Value> {
@@ -128,6 +128,7 @@ fn query(name: &str) -> Value {
             "Which checksum",
             json!({"type": "string", "enum": ["blake3", "sha256", "md5", "crc32"], "default": "blake3"}),
         ),
+        "nodes" => ("The level, and which of its nodes: 2:0-15,18", text),
         "parents" => ("Make the directories above it too", json!({"type": "boolean", "default": false})),
         "to" => ("The new path in the share", text),
         _ => ("", text),
@@ -188,7 +189,14 @@ fn paths() -> Map<String, Value> {
         .header("If-None-Match", "* : only if nothing stands there")
         .header("Last-Modified", "When it was modified")
         .header("X-OC-Mtime", "The same in seconds since 1970")
+        .header(
+            "Content-Range",
+            "A part of a large file, in order, each in a request of its own: bytes 0-1048575/8388608. What has arrived is \
+             kept for 15 minutes. With bytes */8388608 and no body it is asked how far it is",
+        )
         .body("The bytes")
+        .ends("202", "There is more to come; Range says which bytes are here")
+        .ends("409", "The part is not the next one; Range says which bytes are here")
         .leaves("201", "It is there now")
         .leaves("204", "It holds these bytes now");
     add(&share("files"), "put", put);
@@ -223,6 +231,19 @@ fn paths() -> Map<String, Value> {
     let tree =
         Operation::new("tree", "All below a directory, for sitta clients: a line for each entry, the last is end");
     add(&share("tree"), "get", tree.gives("200", "Lines", "application/x-ndjson", &json!({"type": "object"})));
+    let chunks = Operation::new(
+        "chunks",
+        "Nodes of the tree of hashes over a file's chunks, for sitta clients: those to \
+        begin at, or those below the ones that are named",
+    )
+    .queries(chunks::KNOWN)
+    .header("If-Match", if_match)
+    .gives("200", "The nodes, as bytes", sitta_store::sitta::wire::CHUNKS, &bytes)
+    .ends("202", "They are being worked out: ask again");
+    add(&share("chunks"), "get", chunks);
+    let uploads =
+        Operation::new("upload", "How far the caller's own upload to this path has come, if it was cut off");
+    add(&share("uploads"), "get", uploads.gives("200", "The upload", json, &schema("Upload")));
     let feed = Operation::new("feed", "All that changes in the share from now on, as server-sent events");
     add(&share("feed"), "get", feed.gives("200", "Events", "text/event-stream", &text));
     let sync = Operation::new("sync", "Makes everything changed so far safe from a power cut");

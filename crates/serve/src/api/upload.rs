@@ -21,6 +21,7 @@ use super::expect::{etag, expected, header};
 use super::once::{broken, once};
 use super::problem::Trouble;
 use super::query::Query;
+use super::resume::{self, Part};
 use crate::App;
 
 /// The parameters.
@@ -43,20 +44,38 @@ pub(super) async fn put(
 ) -> Result<Response, Trouble> {
     let parents = Query::parse(uri.query(), KNOWN)?.flag("parents")?;
     allowed(&target.path)?;
-    write(&app, target, version, &headers, body, parents).await
+    let part = match resume::part(&headers, length(&headers)?)? {
+        Some(Part::Ask) => return resume::ask(&app, &target).await,
+        Some(Part::From(..)) if parents => {
+            return Err(Trouble::parameter("parents", b"true", "make the directories before the first part"));
+        }
+        Some(Part::From(from, total)) => Some((from, total)),
+        None => None,
+    };
+    write(&app, target, version, &headers, body, How { parents, part }).await
 }
 
-/// Writes what a request's body holds; with `parents`, the directories above it are made if they are missing.
+/// How a file is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct How {
+    /// The directories above it are made if they are missing.
+    pub parents: bool,
+    /// What comes is a part: where it begins, and how many bytes all parts are.
+    pub part: Option<(u64, u64)>,
+}
+
+/// Writes what a request's body holds.
 pub(crate) async fn write(
     app: &Arc<App>,
     target: Target,
     version: Version,
     headers: &HeaderMap,
     body: Body,
-    parents: bool,
+    how: How,
 ) -> Result<Response, Trouble> {
-    for name in [CONTENT_RANGE, CONTENT_ENCODING] {
-        if let Some(value) = headers.get(&name) {
+    for name in [CONTENT_ENCODING, CONTENT_RANGE] {
+        let understood = name == CONTENT_RANGE && how.part.is_some();
+        if let Some(value) = headers.get(&name).filter(|_| !understood) {
             return Err(header(&name, value, "send the whole file as it is, without this header"));
         }
     }
@@ -73,27 +92,33 @@ pub(crate) async fn write(
     let expect = expected(headers, now.as_ref())?;
     let tells_end = version == Version::HTTP_2;
     let bytes = Arriving { body, left: size, tells_end, stopped: app.stopped.clone() }.bytes();
-    let source = match size {
-        Some(size) if size <= SMALL => {
-            let pieces: BytesMut = bytes.try_collect().await?;
-            Source::Bytes(pieces.freeze())
-        }
-        _ => once(bytes, size),
-    };
     // Permissions stay when a file is written anew: what was private shall not become public.
     let mode = now.as_ref().map_or(0, |entry| entry.meta.mode);
-    let write = Write {
-        path: target.path,
-        what: What::File(source),
+    let mut write = Write {
+        path: target.path.clone(),
+        what: What::File(Source::Bytes(Bytes::new())),
         meta: Meta { mtime: modified.unwrap_or_default(), mode, ..Meta::default() },
         expect,
         displaced: Displaced::Discard,
         temp: app.temps.next(),
     };
+    if let Some(part) = how.part {
+        return match resume::put(app, &target, part, write, bytes).await? {
+            Ok(written) => Ok(answer(headers, now.is_some(), &written)),
+            Err(response) => Ok(response),
+        };
+    }
+    write.what = What::File(match size {
+        Some(size) if size <= SMALL => {
+            let pieces: BytesMut = bytes.try_collect().await?;
+            Source::Bytes(pieces.freeze())
+        }
+        _ => once(bytes, size),
+    });
     // What was begun is finished or undone, even if the client goes away.
     let app = app.clone();
     let written = tokio::spawn(async move {
-        let made = if parents { make_above(&store, &app.temps, &write.path).await? } else { Vec::new() };
+        let made = if how.parents { make_above(&store, &app.temps, &write.path).await? } else { Vec::new() };
         match store.write(write, &Arc::default()).await {
             Ok(written) => Ok(written),
             Err(error) => {
@@ -103,12 +128,16 @@ pub(crate) async fn write(
         }
     });
     let written = written.await.map_err(|_| Trouble::from(broken("the file could not be written")))??;
-    let status = if now.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
-    let mut response = done(status, &written);
+    Ok(answer(&headers, now.is_some(), &written))
+}
+
+fn answer(headers: &HeaderMap, was_there: bool, written: &Written) -> Response {
+    let status = if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
+    let mut response = done(status, written);
     if headers.contains_key(X_OC_MTIME) {
         response.headers_mut().insert(X_OC_MTIME, HeaderValue::from_static("accepted"));
     }
-    Ok(response)
+    response
 }
 
 /// What says which version stands there now.

@@ -12,7 +12,7 @@ use super::refused::Refused;
 use super::{Ask, broken, collection, href, look, nothing, small, whole};
 use crate::api::dirs;
 use crate::api::expect::expected;
-use crate::api::upload;
+use crate::api::upload::{self, How};
 
 impl Ask {
     /// The request's own path, which it changes.
@@ -33,7 +33,7 @@ pub(super) async fn put(ask: Ask, body: Body) -> Result<Response, Refused> {
     if now.is_none() {
         ask.app.properties.forget(&share.name, &path).await?;
     }
-    Ok(upload::write(&ask.app, ask.target, ask.version, &ask.headers, body, false).await?)
+    Ok(upload::write(&ask.app, ask.target, ask.version, &ask.headers, body, How::default()).await?)
 }
 
 /// Makes a directory.

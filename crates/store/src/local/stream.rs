@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{FuturesOrdered, StreamExt};
-use sitta_tree::Meta;
+use sitta_tree::{Kind, Meta};
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::LocalStore;
 use super::batch::{self, Item};
 use super::content::Fed;
-use crate::{ByteStream, Error, Fetched, Flow, Result, Source, What, Write, Written, Xattrs};
+use crate::{
+    ByteStream, Error, ErrorKind, Fetched, Flow, Precondition, Result, Source, Store, What, Write, Written, Xattrs,
+    chunk,
+};
 
 /// Up to this size a file from elsewhere is fetched whole.
 const WHOLE: u64 = 1 << 20;
@@ -141,12 +144,59 @@ async fn whole(source: &Source) -> Result<(Bytes, Option<Meta>)> {
     Ok((bytes.freeze(), meta))
 }
 
-/// Writes one large file as it arrives.
+/// Writes one large file as it arrives: from pieces of the version that stands there, where its store can tell them.
 async fn pipe(store: &LocalStore, write: Write, xattrs: Xattrs, flow: &Arc<Flow>) -> Result<Written> {
-    let (sender, receiver) = channel(PIECES);
     let What::File(source) = &write.what else { unreachable!("a file") };
+    if let Some((bytes, size)) = pieced(store, &write, source, flow).await? {
+        match receive(store, write.clone(), xattrs.clone(), bytes, flow).await {
+            // One of the versions is not what it was when it was looked into. All bytes settle it.
+            Err(error) if error.kind == ErrorKind::Corrupt => flow.take_back(size),
+            done => return done,
+        }
+    }
     let Fetched { bytes, meta, .. } = source.open(0).await?;
     let write = Write { meta: meta.map_or(write.meta, |told| write.meta.or(&told)), ..write };
+    receive(store, write, xattrs, bytes, flow).await
+}
+
+/// The bytes, put together from those that stand at the path and those that they lack, and how many they are; none: all
+/// have to be fetched.
+async fn pieced(
+    store: &LocalStore,
+    write: &Write,
+    source: &Source,
+    flow: &Flow,
+) -> Result<Option<(ByteStream, u64)>> {
+    let (Source::Stored { store: far, path, version }, Precondition::Version(_)) = (source, &write.expect) else {
+        return Ok(None);
+    };
+    // What comes along with the bytes would be missed.
+    if version.size <= chunk::WHOLE || !far.capabilities().lists_meta {
+        return Ok(None);
+    }
+    let Some(now) = store.stat(&write.path).await?.filter(|now| now.kind == Kind::File) else { return Ok(None) };
+    let here: Arc<dyn Store> = Arc::new(store.clone());
+    let old = Source::Stored { store: here, path: write.path.clone(), version: now.fingerprint() };
+    // Both sides look into their version, which takes its time.
+    let recipe = tokio::select! {
+        biased;
+        () = flow.cancelled() => None,
+        recipe = far.recipe(path, version, &old) => recipe?,
+    };
+    Ok(recipe.map(|recipe| {
+        let size = recipe.sizes().0;
+        (chunk::assembled(recipe, source.clone(), old), size)
+    }))
+}
+
+async fn receive(
+    store: &LocalStore,
+    write: Write,
+    xattrs: Xattrs,
+    bytes: ByteStream,
+    flow: &Arc<Flow>,
+) -> Result<Written> {
+    let (sender, receiver) = channel(PIECES);
     let items = vec![Item { write, feed: Some(receiver), xattrs }];
     let (mut results, ()) = tokio::join!(carry_out(store, items, flow), feed(bytes, sender));
     results.pop().expect("one result for one write")

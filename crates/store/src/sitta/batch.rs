@@ -12,6 +12,8 @@ use reqwest::header::CONTENT_TYPE;
 use sitta_tree::{ContentHash, Meta, RelPath};
 
 use super::client::Client;
+use super::delta::{self, Sending};
+use super::resume::resumable;
 use super::wire::{self, Outcome, Text, WireChange, WireExpect, WireWhat};
 use crate::body::Body;
 use crate::web::Web;
@@ -28,6 +30,10 @@ const READS: usize = 16;
 
 /// What such a request holds.
 pub const BATCH: &str = "application/vnd.sitta.changes";
+
+/// Where the length of a piece is expected: the server's own bytes of the version that is replaced. Where they begin there
+/// follows in eight bytes, and in eight more how many they are. Only of a file that is put together from pieces.
+pub const COPY: u32 = u32::MAX - 1;
 
 /// Where the length of a piece is expected: these were all bytes.
 pub const LAST: u32 = 0;
@@ -128,24 +134,34 @@ async fn send_large(
     source: &Source,
     flow: &Arc<Flow>,
 ) -> Result<Option<Written>> {
-    let Fetched { bytes, meta, .. } = source.open(0).await?;
     let cancelled = client.site.error(ErrorKind::Cancelled, path, "cancelled");
+    if let Some((pieced, recipe)) = delta::recipe_up(client, path, &change, source, flow).await? {
+        let sending = Sending::default();
+        let body = sending.body(&recipe, source, flow, cancelled.clone());
+        let answer = send_alone(client, path, &pieced, body).await;
+        match sending.failed().map_or(answer, Err).and_then(|o| understand(client, path, o, Some(recipe.content))) {
+            // One of the versions is not what it was when it was looked into. All bytes settle it.
+            Err(error) if error.kind == ErrorKind::Corrupt => flow.take_back(sending.counted()),
+            done => return done,
+        }
+    }
+    let (change, there) = resumable(client, path, change, source).await?;
+    let Fetched { bytes, meta, .. } = source.open(0).await?;
     let watched = Body::default();
-    let bytes = watched.watch(bytes, 0, flow, cancelled);
-    let head = Bytes::from(frame(&[with_meta(change, meta.as_ref())]));
-    let (body, taken) = Web::body(stream::once(async { Ok(head) }).chain(pieces(bytes)).boxed());
-    let answer = post(client, body, Some(&taken)).await;
+    let bytes = watched.watch(bytes, there, flow, cancelled);
+    let answer = send_alone(client, path, &with_meta(change, meta.as_ref()), pieces(bytes)).await;
     // What broke off our bytes says more than that they broke off.
-    if let Some(failed) = watched.failed() {
-        return Err(failed);
-    }
-    match answer {
-        Ok(outcomes) => match outcomes.into_iter().next() {
-            Some(outcome) => understand(client, path, outcome, watched.content()),
-            None => Err(client.odd(path, "it does not say what it did")),
-        },
-        Err(error) => Err(Error { path: Some(path.clone()), ..error }),
-    }
+    let outcome = watched.failed().map_or(answer, Err)?;
+    understand(client, path, outcome, watched.content())
+}
+
+/// Sends one change with what follows it.
+async fn send_alone(client: &Client, path: &RelPath, change: &WireChange, rest: ByteStream) -> Result<Outcome> {
+    let head = Bytes::from(frame(std::slice::from_ref(change)));
+    let (body, taken) = Web::body(stream::once(async { Ok(head) }).chain(rest).boxed());
+    let outcomes = post(client, body, Some(&taken)).await;
+    let outcomes = outcomes.map_err(|error| Error { path: Some(path.clone()), ..error })?;
+    outcomes.into_iter().next().ok_or_else(|| client.odd(path, "it does not say what it did"))
 }
 
 /// The bytes in pieces.

@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 const REFUSAL: usize = 1 << 20;
 
 /// The longest answer that is read as a whole.
-const ANSWER: usize = 64 << 20;
+pub(super) const ANSWER: usize = 64 << 20;
 
 /// One share, and where in it the store's root is.
 #[derive(Debug, Clone)]
@@ -23,6 +23,10 @@ pub(super) struct Client {
     pub base: RelPath,
     /// Downloads come this way, if it is there.
     pub quic: Option<Quic>,
+    /// The server tells the chunks of its files.
+    pub chunks: bool,
+    /// It keeps what has arrived of a file, so that its rest can be sent.
+    pub resumes: bool,
 }
 
 impl Client {

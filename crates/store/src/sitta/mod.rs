@@ -2,12 +2,16 @@
 //!
 //! `sitta://[user@]host[:port]/share/path`, always over TLS. What the share's store keeps and promises, this one does;
 //! extended attributes are not sent. Many small changes go in one request; large files go one by one, side by side.
-//! The server hashes what it writes, and the hash is compared with that of what was sent.
+//! The server hashes what it writes, and the hash is compared with that of what was sent. Of a large file that replaces
+//! an old version, or is to replace one here, only what differs travels (`delta`);
+//! one that was cut off on its way goes on where it stopped (`resume`).
 
 pub mod batch;
 mod client;
+mod delta;
 pub mod feed;
 pub mod quic;
+mod resume;
 mod store;
 pub mod trust;
 pub mod wire;
@@ -51,8 +55,9 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
         Downloads::Udp => Some(quic::Quic::new(&site.location, &remote.host, port, &access.web)?),
         Downloads::Together | Downloads::Apart => None,
     };
-    let client = Client { site, base, quic };
+    let mut client = Client { site, base, quic, chunks: false, resumes: false };
     let told = client.share().await?;
+    (client.chunks, client.resumes) = (told.chunks, told.resumes);
     let in_flight = access.transfers.unwrap_or(store::IN_FLIGHT).max(1);
     Ok(Arc::new(SittaStore::new(client, &told, in_flight)))
 }

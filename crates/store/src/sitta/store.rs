@@ -11,12 +11,14 @@ use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, Tree};
 
 use super::batch;
 use super::client::Client;
+use super::delta;
 use super::wire::{Text, TreeLine, WireEntry, WireShare, tag};
+use crate::chunk::Recipe;
 use crate::gather::Gather;
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
-    ScanOptions, Store, Write, Written,
+    ScanOptions, Source, Store, Write, Written,
 };
 
 /// Calls in flight that suit a server.
@@ -213,6 +215,10 @@ impl Store for SittaStore {
 
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         self.get(path, offset..u64::MAX, Some(version)).await
+    }
+
+    async fn recipe(&self, path: &RelPath, version: &Fingerprint, old: &Source) -> Result<Option<Recipe>> {
+        delta::recipe_down(&self.client, path, version, old).await
     }
 
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {

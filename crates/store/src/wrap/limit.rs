@@ -9,6 +9,7 @@ use futures::stream::StreamExt;
 use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 use tokio::time::Instant;
 
+use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
@@ -136,6 +137,10 @@ impl Store for Limited {
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         let fetched = self.inner.fetch(path, version, offset).await?;
         Ok(Fetched { bytes: self.bucket.slow(fetched.bytes), ..fetched })
+    }
+
+    async fn recipe(&self, path: &RelPath, version: &Fingerprint, old: &Source) -> Result<Option<Recipe>> {
+        self.inner.recipe(path, version, old).await
     }
 
     async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {

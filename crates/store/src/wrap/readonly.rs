@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sitta_tree::{Entry, Fingerprint, RelPath, Tree};
 
+use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
-use crate::{ByteStream, Capabilities, Fetched, Result, ScanOptions, Store, Xattrs};
+use crate::{ByteStream, Capabilities, Fetched, Result, ScanOptions, Source, Store, Xattrs};
 
 /// Refuses every change with [`ErrorKind::ReadOnly`].
 #[derive(Debug, Clone)]
@@ -51,6 +52,10 @@ impl Store for ReadOnly {
 
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         self.inner.fetch(path, version, offset).await
+    }
+
+    async fn recipe(&self, path: &RelPath, version: &Fingerprint, old: &Source) -> Result<Option<Recipe>> {
+        self.inner.recipe(path, version, old).await
     }
 
     async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use async_trait::async_trait;
 use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
+use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
-    Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store,
+    Write, Written, Xattrs,
 };
 
 /// How many calls there were, by kind. A batch counts each thing in it.
@@ -112,6 +113,10 @@ impl Store for Recorded {
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
         self.count(Kind::Read, 1);
         self.inner.fetch(path, version, offset).await
+    }
+
+    async fn recipe(&self, path: &RelPath, version: &Fingerprint, old: &Source) -> Result<Option<Recipe>> {
+        self.inner.recipe(path, version, old).await
     }
 
     async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {

@@ -10,11 +10,12 @@ use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use super::aftermath;
 use super::backoff::{Backoff, Headway, Tries};
+use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions,
-    Store, Write, Written, Xattrs,
+    Source, Store, Write, Written, Xattrs,
 };
 
 /// Retries transient failures ([`ErrorKind::is_transient`]).
@@ -122,6 +123,10 @@ impl Store for Retried {
             async move { Ok(inner.fetch(&path, &version, offset).await?.bytes) }.boxed()
         });
         Ok(Fetched { bytes, ..fetched })
+    }
+
+    async fn recipe(&self, path: &RelPath, version: &Fingerprint, old: &Source) -> Result<Option<Recipe>> {
+        self.again(|| self.inner.recipe(path, version, old)).await
     }
 
     async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {

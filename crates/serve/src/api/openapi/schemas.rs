@@ -18,6 +18,8 @@ pub(super) fn all() -> Map<String, Value> {
         "hard_links",
         "lists_meta",
         "watch",
+        "chunks",
+        "resumes",
     ];
     let mut share =
         vec![("name", text("Its name")), ("mtime_precision", number("The tick of its times, in nanoseconds"))];
@@ -59,6 +61,11 @@ pub(super) fn all() -> Map<String, Value> {
         ("modified", modified()),
         ("version", text("In double quotes it is the ETag")),
     ];
+    let upload = [
+        ("id", text("What the client calls these bytes; empty for what comes in parts")),
+        ("received", number("So many bytes are here")),
+        ("size", number("Of so many")),
+    ];
     let listing = [
         ("path", text("The directory, in the share")),
         ("entries", list("Entry")),
@@ -80,6 +87,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Hash", object(&hash, &[("path_bytes", bytes())])),
         ("HashLine", line),
         ("StoreEntry", stored),
+        ("Upload", object(&upload, &[])),
         ("Problem", object(&problem, &problem_more)),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()

@@ -52,6 +52,24 @@ pub fn displaced(to: Option<&Text>) -> Result<Displaced, Odd> {
 pub enum WireWhat {
     /// A file of so many bytes, which follow; none: all that is left of them, of the last change only.
     File(Option<u64>),
+    /// A file of so many bytes, which the server keeps for a while if it is cut off. It comes alone.
+    Resumable {
+        /// Its size.
+        size: u64,
+        /// What only these bytes are called, for whoever goes on with them.
+        id: String,
+        /// So many bytes are there already; the others follow.
+        from: u64,
+    },
+    /// A file that is put together from pieces of the version that stands at the path and from bytes that follow.
+    Pieces {
+        /// Its size.
+        size: u64,
+        /// That version; see [`tag`].
+        of: String,
+        /// The BLAKE3 hash that it must have, in hexadecimal.
+        content: String,
+    },
     /// A symbolic link with this target.
     Symlink(Text),
     /// A directory.

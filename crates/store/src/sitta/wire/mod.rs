@@ -3,6 +3,7 @@
 //! A name or path is a string where it is UTF-8, and else an object with its bytes in hexadecimal.
 
 mod change;
+mod chunks;
 mod outcome;
 mod share;
 mod tree;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use sitta_tree::{ContentHash, Entry, Fingerprint, Kind, Meta, RelPath, Time, Unknown};
 
 pub use self::change::{WireChange, WireExpect, WireWhat, displaced};
+pub(crate) use self::chunks::told;
+pub use self::chunks::{CHUNKS, Nodes};
 pub use self::outcome::{Outcome, Refusal, kind_name};
 pub use self::share::WireShare;
 pub use self::tree::{TreeLine, WireProblem};

@@ -36,14 +36,20 @@ pub struct WireShare {
     pub lists_meta: bool,
     /// It tells of changes while they happen.
     pub watch: bool,
+    /// It tells the chunks of its files, and takes files that are put together from them.
+    #[serde(default)]
+    pub chunks: bool,
+    /// An upload that was cut off can go on where it stopped.
+    #[serde(default)]
+    pub resumes: bool,
     /// What tells its root from another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
 }
 
 impl WireShare {
-    /// Tells of a store.
-    pub fn new(name: &str, capabilities: &Capabilities, writable: bool, watch: bool) -> Self {
+    /// Tells of a store; `is_here`: its files lie on the server's machine, so that it costs little to look into them.
+    pub fn new(name: &str, capabilities: &Capabilities, writable: bool, is_here: bool) -> Self {
         let Capabilities { traits, rename, atomic_preconditions, hard_links, lists_meta, .. } = *capabilities;
         Self {
             name: name.to_owned(),
@@ -59,7 +65,9 @@ impl WireShare {
             atomic_preconditions,
             hard_links,
             lists_meta,
-            watch,
+            watch: is_here,
+            chunks: is_here,
+            resumes: true,
             identity: None,
         }
     }

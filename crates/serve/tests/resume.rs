@@ -1,0 +1,229 @@
+//! Uploads that are cut off go on where they stopped.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use sitta_store::local::LocalStore;
+use sitta_store::wrap::{Backoff, Retried};
+use sitta_store::{
+    Displaced, ErrorKind, Flow, Location, Precondition, Result, Source, Store, What, Write, Written, sitta,
+};
+use sitta_testbed::proxy::Proxy;
+use sitta_tree::{Meta, RelPath};
+use support::Served;
+
+const MIB: u64 = 1 << 20;
+
+fn path(text: &str) -> RelPath {
+    RelPath::new(text).unwrap()
+}
+
+/// Bytes without any pattern.
+fn noise(seed: u64, len: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len as usize];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// A server, a folder here, and a line between them that can be cut.
+struct Rig {
+    served: Served,
+    proxy: Proxy,
+    here: tempfile::TempDir,
+    local: Arc<LocalStore>,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let served = Served::start().await;
+        let proxy = Proxy::to(served.address.port());
+        let here = tempfile::tempdir().unwrap();
+        let local = Arc::new(LocalStore::open(here.path()).unwrap());
+        Self { served, proxy, here, local }
+    }
+
+    fn here(&self) -> PathBuf {
+        self.here.path().join("f")
+    }
+
+    fn there(&self) -> PathBuf {
+        self.served.shared().join("f")
+    }
+
+    /// A client on the line, as each run has one of its own.
+    async fn client(&self) -> Arc<dyn Store> {
+        let text = format!("sitta://127.0.0.1:{}/files", self.proxy.port());
+        let Ok(Location::Remote(remote)) = Location::parse(&text) else { panic!("{text}") };
+        sitta::open(&remote, &self.served.access()).await.expect("opened")
+    }
+
+    /// Sends the file, as the run with this number does.
+    async fn send(&self, store: &Arc<dyn Store>, run: u32) -> Result<Written> {
+        let version = self.local.stat(&path("f")).await.unwrap().unwrap().fingerprint();
+        let write = Write {
+            path: path("f"),
+            what: What::File(Source::Stored { store: self.local.clone(), path: path("f"), version }),
+            meta: Meta { mode: 0o640, ..Meta::default() },
+            expect: Precondition::Absent,
+            displaced: Displaced::Discard,
+            temp: format!(".sitta-tmp-test-{run}").into(),
+        };
+        store.write(write, &Arc::new(Flow::default())).await
+    }
+
+    /// What was given up is gone soon.
+    async fn only_the_file_is_there(&self) {
+        for _ in 0..100 {
+            if self.served.names("") == ["f"] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("left over: {:?}", self.served.names(""));
+    }
+
+    /// Nothing is seen of what is not whole.
+    fn nothing_is_there(&self) {
+        assert!(
+            self.served.names("").iter().all(|name| name.starts_with(".sitta-tmp-")),
+            "{:?}",
+            self.served.names("")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tried_again_it_goes_on_where_it_was_cut() {
+    let rig = Rig::start().await;
+    let bytes = noise(1, 32 * MIB);
+    fs::write(rig.here(), &bytes).unwrap();
+    let store: Arc<dyn Store> = Arc::new(Retried::new(rig.client().await, Backoff::default()));
+    rig.proxy.cut_after(12 * MIB, 2);
+    let written = rig.send(&store, 1).await.unwrap();
+    assert_eq!(rig.proxy.cuts(), 2);
+    assert_eq!(written.content.unwrap().0, *blake3::hash(&bytes).as_bytes());
+    assert!(fs::read(rig.there()).unwrap() == bytes);
+    rig.only_the_file_is_there().await;
+    let cost = rig.proxy.sent();
+    assert!(cost < 42 * MIB, "{cost}: from the beginning it would be 56 MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_goes_on_too_but_with_no_other_bytes() {
+    let rig = Rig::start().await;
+    let bytes = noise(2, 24 * MIB);
+    fs::write(rig.here(), &bytes).unwrap();
+    rig.proxy.cut_after(16 * MIB, 1);
+    let cut = rig.send(&rig.client().await, 1).await.unwrap_err();
+    assert_eq!(cut.kind, ErrorKind::Unreachable, "{cut}");
+    rig.nothing_is_there();
+    let before = rig.proxy.sent();
+    let written = rig.send(&rig.client().await, 2).await.unwrap();
+    assert_eq!(written.content.unwrap().0, *blake3::hash(&bytes).as_bytes());
+    assert!(fs::read(rig.there()).unwrap() == bytes);
+    let cost = rig.proxy.sent() - before;
+    assert!(cost < 14 * MIB, "{cost}");
+    rig.only_the_file_is_there().await;
+
+    // The file becomes another one between the runs.
+    fs::remove_file(rig.there()).unwrap();
+    rig.proxy.cut_after(16 * MIB, 1);
+    rig.send(&rig.client().await, 3).await.unwrap_err();
+    let other = noise(3, 24 * MIB);
+    fs::write(rig.here(), &other).unwrap();
+    let before = rig.proxy.sent();
+    rig.send(&rig.client().await, 4).await.unwrap();
+    assert!(rig.proxy.sent() - before > 24 * MIB);
+    assert!(fs::read(rig.there()).unwrap() == other);
+
+    // Something comes to stand there.
+    fs::remove_file(rig.there()).unwrap();
+    rig.proxy.cut_after(16 * MIB, 1);
+    rig.send(&rig.client().await, 5).await.unwrap_err();
+    fs::write(rig.there(), "theirs").unwrap();
+    let refused = rig.send(&rig.client().await, 6).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Changed, "{refused}");
+    assert_eq!(fs::read(rig.there()).unwrap(), b"theirs");
+    rig.only_the_file_is_there().await;
+}
+
+/// What the server kept is not gone on with by a server that was started anew: it begins again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_restarted_takes_it_from_the_beginning() {
+    let mut rig = Rig::start().await;
+    let bytes = noise(4, 16 * MIB);
+    fs::write(rig.here(), &bytes).unwrap();
+    rig.proxy.cut_after(10 * MIB, 1);
+    rig.send(&rig.client().await, 1).await.unwrap_err();
+    rig.served.stop().await;
+    rig.proxy.cut();
+    while !rig.served.names("").is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.served.start_again().await;
+    rig.send(&rig.client().await, 2).await.unwrap();
+    assert!(fs::read(rig.there()).unwrap() == bytes);
+    rig.only_the_file_is_there().await;
+}
+
+async fn put(rig: &Rig, range: &str, bytes: &[u8], more: &[(&str, &str)]) -> Response {
+    let request = rig.served.client().put(rig.served.url("files/f")).header("content-range", range);
+    let request = more.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(bytes.to_vec()).send().await.unwrap()
+}
+
+fn range(answer: &Response) -> Option<&str> {
+    answer.headers().get("range").map(|range| range.to_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_send_a_file_in_parts() {
+    let rig = Rig::start().await;
+    let bytes = noise(5, 3 * MIB);
+    let time = [("x-oc-mtime", "1700000000"), ("if-none-match", "*")];
+    let asked = put(&rig, "bytes */3145728", b"", &[]).await;
+    assert_eq!(asked.status(), 404, "nothing has come yet");
+    let first = put(&rig, "bytes 0-999999/3145728", &bytes[..1_000_000], &time).await;
+    assert_eq!((first.status(), range(&first)), (StatusCode::ACCEPTED, Some("bytes=0-999999")));
+    rig.nothing_is_there();
+    let asked = put(&rig, "bytes */3145728", b"", &[]).await;
+    assert_eq!((asked.status(), range(&asked)), (StatusCode::ACCEPTED, Some("bytes=0-999999")));
+    let told = rig.served.client().get(rig.served.url("uploads/f")).send().await.unwrap();
+    let told: Value = serde_json::from_slice(&told.bytes().await.unwrap()).unwrap();
+    assert_eq!(told, json!({"id": "", "received": 1_000_000, "size": 3_145_728}));
+    // Not the next part, another size, another meaning.
+    for (range_, more) in [
+        ("bytes 1000001-1000001/3145728", &time[..]),
+        ("bytes 999999-999999/3145728", &time[..]),
+        ("bytes 1000000-1000000/3145729", &time[..]),
+        ("bytes 1000000-1000000/3145728", &time[..1]),
+        ("bytes 1000000-1000000/3145728", &[("x-oc-mtime", "1700000001"), time[1]][..]),
+    ] {
+        let refused = put(&rig, range_, b"x", more).await;
+        assert_eq!((refused.status(), range(&refused)), (StatusCode::CONFLICT, Some("bytes=0-999999")), "{range_}");
+    }
+    let refused = put(&rig, "bytes 1000000-1000009/3145728", b"x", &time).await;
+    assert_eq!(refused.status(), 400, "not as many bytes as it says");
+    let last = put(&rig, "bytes 1000000-3145727/3145728", &bytes[1_000_000..], &time).await;
+    assert_eq!(last.status(), StatusCode::CREATED);
+    assert!(last.headers().contains_key("etag"));
+    assert!(fs::read(rig.there()).unwrap() == bytes);
+    let modified = fs::metadata(rig.there()).unwrap().modified().unwrap();
+    assert_eq!(modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 1_700_000_000);
+    rig.only_the_file_is_there().await;
+    // In one part, over what stands there; and what somebody has put there meanwhile stays.
+    let whole = put(&rig, "bytes 0-2/3", b"new", &[]).await;
+    assert_eq!((whole.status(), fs::read(rig.there()).unwrap()), (StatusCode::NO_CONTENT, b"new".to_vec()));
+    let etag = whole.headers()["etag"].to_str().unwrap().to_owned();
+    put(&rig, "bytes 0-2/6", b"abc", &[("if-match", &etag)]).await;
+    fs::write(rig.there(), "theirs").unwrap();
+    let refused = put(&rig, "bytes 3-5/6", b"def", &[("if-match", &etag)]).await;
+    assert_eq!(refused.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(fs::read(rig.there()).unwrap(), b"theirs");
+}
