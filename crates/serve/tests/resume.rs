@@ -172,6 +172,33 @@ async fn a_server_that_was_restarted_takes_it_from_the_beginning() {
     rig.only_the_file_is_there().await;
 }
 
+/// What does not fit to what is here is refused, and nothing comes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_goes_on_with_what_is_not_there() {
+    let rig = Rig::start().await;
+    let post = async |size: u64, from: u64| {
+        let what = json!({"resumable": {"size": size, "id": "x", "from": from}});
+        let list = json!([{"op": "write", "path": "f", "what": what, "temp": ".sitta-tmp-test-1"}]).to_string();
+        let last = 0_u32.to_be_bytes();
+        let body = [&(list.len() as u32).to_be_bytes()[..], list.as_bytes(), &last].concat();
+        let answer = rig.served.client().post(rig.served.url("changes")).body(body).send().await.unwrap();
+        (answer.status().as_u16(), String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned())
+    };
+    assert_eq!(post(5, 6).await.0, 400, "it begins behind its end");
+    for (size, from) in [(5, 1), (u64::MAX, u64::MAX), (5, 5)] {
+        let (status, answer) = post(size, from).await;
+        assert!(status == 200 && answer.contains("no upload to go on with"), "{size} {from}: {answer}");
+    }
+    // Less than was announced.
+    let (_, answer) = post(5, 0).await;
+    assert!(answer.contains("fewer bytes"), "{answer}");
+    rig.nothing_is_there();
+    let told = rig.served.client().get(rig.served.url("uploads/f")).send().await.unwrap();
+    assert_eq!(told.status(), 200, "it waits for them");
+    let told = rig.served.client().get(rig.served.url("uploads/g")).send().await.unwrap();
+    assert_eq!(told.status(), 404);
+}
+
 async fn put(rig: &Rig, range: &str, bytes: &[u8], more: &[(&str, &str)]) -> Response {
     let request = rig.served.client().put(rig.served.url("files/f")).header("content-range", range);
     let request = more.iter().fold(request, |request, (name, value)| request.header(*name, *value));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::peers::command;
-use super::{Bench, Contender, Target, data, pack, remote, sync, table};
+use super::{Bench, Contender, Target, data, delta, pack, remote, sync, table};
 use crate::Result;
 use crate::measure::measure;
 use crate::tools::thousands;
@@ -25,6 +25,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("smb", remote::smb),
     ("sftp", remote::sftp),
     ("sync", sync::sync),
+    ("delta", delta::delta),
     ("latency", sync::latency),
     ("latency-of-peers", sync::latency_of_peers),
 ];
