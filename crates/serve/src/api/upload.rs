@@ -128,7 +128,7 @@ pub(crate) async fn write(
         }
     });
     let written = written.await.map_err(|_| Trouble::from(broken("the file could not be written")))??;
-    Ok(answer(&headers, now.is_some(), &written))
+    Ok(answer(headers, now.is_some(), &written))
 }
 
 fn answer(headers: &HeaderMap, was_there: bool, written: &Written) -> Response {
