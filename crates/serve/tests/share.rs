@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use sitta_store::watch::Look;
-use sitta_store::{Displaced, Flow, Precondition, ScanOptions, Source, Store, What, Write};
-use sitta_tree::{Meta, RelPath, Time};
+use sitta_store::{
+    Displaced, ErrorKind, Flow, Location, Precondition, ScanOptions, Source, Store, What, Write, sitta,
+};
+use sitta_testbed::proxy::Proxy;
+use sitta_tree::{Fingerprint, Meta, RelPath, Time};
 use support::Served;
 
 fn path(text: &str) -> RelPath {
@@ -99,4 +102,40 @@ async fn what_is_written_into_while_it_is_read_breaks_off() {
     };
     assert!(end.is_err(), "{got} bytes came as if they were whole");
     assert!(got < 64 << 20);
+}
+
+/// Bytes that the server has already do not go there and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_within_a_share_is_the_server_s() {
+    let served = Served::start().await;
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::create_dir(served.shared().join("from")).unwrap();
+    fs::create_dir(served.shared().join("to")).unwrap();
+    fs::write(served.shared().join("from/large"), &bytes).unwrap();
+    fs::write(served.shared().join("from/small"), b"small").unwrap();
+    let proxy = Proxy::to(served.address.port());
+    let open = async |path: &str| {
+        let text = format!("sitta://127.0.0.1:{}/files/{path}", proxy.port());
+        let Ok(Location::Remote(remote)) = Location::parse(&text) else { panic!("{text}") };
+        sitta::open(&remote, &served.access()).await.expect("opened")
+    };
+    let (from, to) = (open("from").await, open("to").await);
+    let copy = async |name: &str, change: u64| {
+        let entry = from.stat(&path(name)).await.unwrap().unwrap();
+        let version = entry.fingerprint();
+        let version = Fingerprint { change: version.change ^ change, ..version };
+        to.write(write(name, Source::Stored { store: from.clone(), path: path(name), version }), &Arc::default())
+            .await
+    };
+    for name in ["large", "small"] {
+        let written = copy(name, 0).await.expect("copied");
+        let there = fs::read(served.shared().join("from").join(name)).unwrap();
+        assert_eq!(written.content.map(|hash| hash.0), Some(*blake3::hash(&there).as_bytes()));
+        assert!(fs::read(served.shared().join("to").join(name)).unwrap() == there);
+    }
+    assert!(proxy.sent() + proxy.received() < 100_000, "{} {}", proxy.sent(), proxy.received());
+    fs::remove_file(served.shared().join("to/small")).unwrap();
+    let other = copy("small", 8).await.expect_err("another version");
+    assert_eq!(other.kind, ErrorKind::Changed);
+    assert_eq!(served.names("to"), ["large"]);
 }

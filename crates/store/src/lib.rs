@@ -42,6 +42,6 @@ pub use location::{Location, LocationError, Password, Remote, Scheme};
 pub use open::{Access, Downloads, S3Access, SshAccess, open};
 pub use source::{Fetched, Maker, Source};
 pub use store::{
-    ByteStream, Capabilities, Change, Displaced, OWN_DIR, Precondition, ScanOptions, Store, TEMP_PREFIX, What,
-    Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, OWN_DIR, OnServer, Precondition, ScanOptions, Store, TEMP_PREFIX,
+    What, Write, Written, Xattrs,
 };

@@ -341,11 +341,25 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Where this store is on a server that copies files by itself, if it is on one.
+    fn on_server(&self) -> Option<OnServer> {
+        None
+    }
+
     /// The local folder behind this store, whatever stands in between: to tell whether two stores overlap, not to
     /// reach round what stands in between.
     fn behind(&self) -> Option<&LocalStore> {
         self.as_local()
     }
+}
+
+/// Where a store is on a server that copies files without their bytes going there and back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnServer {
+    /// The server, and what of it: the same for all stores between which it copies.
+    pub share: String,
+    /// Where in that the store's root is.
+    pub base: RelPath,
 }
 
 fn read_only<S: Store + ?Sized, T>(store: &S, path: &RelPath) -> Result<T> {

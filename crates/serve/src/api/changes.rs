@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
-use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name};
+use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name, untag};
 use sitta_store::{Change, Flow, Source, Store, TEMP_PREFIX, What, Write, Written};
 use sitta_tree::Meta;
 use tokio::task::JoinHandle;
@@ -65,8 +65,8 @@ pub(super) async fn apply(State(app): State<Arc<App>>, target: Target, body: Bod
     Ok(Json(outcomes).into_response())
 }
 
-/// The changes with the bytes of their files, of which the last one's may be on their way yet; and whether that one is put
-/// together from pieces.
+/// The changes with the bytes of their files, of which the last one's may be on their way yet; and whether it may take long to
+/// make them, because files are copied or put together here.
 async fn with_bytes(
     store: &Arc<dyn Store>,
     list: Vec<WireChange>,
@@ -98,6 +98,11 @@ async fn with_bytes(
             WireWhat::File(_) | WireWhat::Pieces { .. } | WireWhat::Resumable { .. } => {
                 let what = "a large file comes alone, or as the last change";
                 return Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what));
+            }
+            WireWhat::Copy { from, of } => {
+                let version = untag(of).ok_or_else(|| Trouble::odd(format!("'{of}' is no version")))?;
+                assembles = true;
+                Some(Source::Stored { store: store.clone(), path: from.path().map_err(Trouble::odd)?, version })
             }
             WireWhat::Symlink(_) | WireWhat::Dir | WireWhat::Link(_) => None,
         };
@@ -170,12 +175,13 @@ pub(super) fn understood(change: WireChange, source: Option<Source>) -> Result<C
             Change::Write(Write {
                 path: path.path()?,
                 what: match (what, source) {
-                    (WireWhat::File(_) | WireWhat::Pieces { .. } | WireWhat::Resumable { .. }, Some(source)) => {
-                        What::File(source)
-                    }
-                    (WireWhat::File(_) | WireWhat::Pieces { .. } | WireWhat::Resumable { .. }, None) => {
-                        return Err(Odd("a file without bytes".into()));
-                    }
+                    (
+                        WireWhat::File(_)
+                        | WireWhat::Pieces { .. }
+                        | WireWhat::Resumable { .. }
+                        | WireWhat::Copy { .. },
+                        source,
+                    ) => What::File(source.ok_or_else(|| Odd("a file without bytes".into()))?),
                     (WireWhat::Symlink(target), _) => What::Symlink(target.bytes()?.into()),
                     (WireWhat::Dir, _) => What::Dir,
                     (WireWhat::Link(of), _) => What::Link(of.path()?),

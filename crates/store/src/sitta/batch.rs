@@ -14,7 +14,7 @@ use sitta_tree::{ContentHash, Meta, RelPath};
 use super::client::Client;
 use super::delta::{self, Sending};
 use super::resume::resumable;
-use super::wire::{self, Outcome, Text, WireChange, WireExpect, WireWhat};
+use super::wire::{self, Outcome, Text, WireChange, WireExpect, WireWhat, tag};
 use crate::body::Body;
 use crate::web::Web;
 use crate::{ByteStream, Change, Displaced, Error, ErrorKind, Fetched, Flow, Result, Source, What, Write, Written};
@@ -266,6 +266,9 @@ async fn prepare(client: &Client, change: Change) -> Ready {
         What::Dir => return Ready::Whole(told(WireWhat::Dir, meta), None),
         What::Link(of) => return Ready::Whole(told(WireWhat::Link(text(of)), meta), None),
     };
+    if let Some(what) = copied(client, source) {
+        return Ready::Whole(told(what, meta), None);
+    }
     match source.size() {
         Some(size) if size <= SMALL => match small(source).await {
             Ok((bytes, came)) => {
@@ -276,6 +279,14 @@ async fn prepare(client: &Client, change: Change) -> Ready {
         },
         size => Ready::Large(told(WireWhat::File(size), meta), source.clone()),
     }
+}
+
+/// A file that the server has already: it copies it by itself.
+fn copied(client: &Client, source: &Source) -> Option<WireWhat> {
+    let Source::Stored { store, path, version } = source else { return None };
+    let (there, here) = (store.on_server()?, client.on_server()?);
+    let from = Text::from(&there.base.join_path(path));
+    (there.share == here.share).then(|| WireWhat::Copy { from, of: tag(version) })
 }
 
 async fn small(source: &Source) -> Result<(Bytes, Option<Meta>)> {

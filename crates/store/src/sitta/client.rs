@@ -8,7 +8,7 @@ use sitta_tree::RelPath;
 use super::quic::{Answer, Quic};
 use super::wire::{Refusal, WireShare};
 use crate::http::site::Site;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, OnServer, Result};
 
 /// The longest refusal that is read.
 const REFUSAL: usize = 1 << 20;
@@ -27,9 +27,17 @@ pub(super) struct Client {
     pub chunks: bool,
     /// It keeps what has arrived of a file, so that its rest can be sent.
     pub resumes: bool,
+    /// It copies files by itself.
+    pub copies: bool,
 }
 
 impl Client {
+    /// Where this is on the server, if that copies by itself.
+    pub fn on_server(&self) -> Option<OnServer> {
+        let share = || self.site.url(&RelPath::root(), true).to_string();
+        self.copies.then(|| OnServer { share: share(), base: self.base.clone() })
+    }
+
     /// The path in the share.
     pub fn within(&self, path: &RelPath) -> RelPath {
         self.base.join_path(path)

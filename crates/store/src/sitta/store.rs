@@ -17,8 +17,8 @@ use crate::chunk::Recipe;
 use crate::gather::Gather;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
-    ScanOptions, Source, Store, Write, Written,
+    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, OnServer, Precondition,
+    Result, ScanOptions, Source, Store, Write, Written,
 };
 
 /// Calls in flight that suit a server.
@@ -272,6 +272,10 @@ impl Store for SittaStore {
             true => super::feed::watch(&self.client).await.map(Some),
             false => Ok(None),
         }
+    }
+
+    fn on_server(&self) -> Option<OnServer> {
+        self.client.on_server()
     }
 
     fn requests(&self) -> u64 {

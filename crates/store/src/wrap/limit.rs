@@ -13,8 +13,8 @@ use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, Precondition, Result, ScanOptions, Source,
-    Store, What, Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, OnServer, Precondition, Result, ScanOptions,
+    Source, Store, What, Write, Written, Xattrs,
 };
 
 /// What flows at most: a bucket of tokens, one a byte, that fills at the rate and holds a tenth of a second's worth.
@@ -205,6 +205,10 @@ impl Store for Limited {
 
     fn requests(&self) -> u64 {
         self.inner.requests()
+    }
+
+    fn on_server(&self) -> Option<OnServer> {
+        self.inner.on_server()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

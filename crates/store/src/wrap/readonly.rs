@@ -9,7 +9,7 @@ use sitta_tree::{Entry, Fingerprint, RelPath, Tree};
 use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
-use crate::{ByteStream, Capabilities, Fetched, Result, ScanOptions, Source, Store, Xattrs};
+use crate::{ByteStream, Capabilities, Fetched, OnServer, Result, ScanOptions, Source, Store, Xattrs};
 
 /// Refuses every change with [`ErrorKind::ReadOnly`].
 #[derive(Debug, Clone)]
@@ -76,6 +76,10 @@ impl Store for ReadOnly {
 
     fn requests(&self) -> u64 {
         self.inner.requests()
+    }
+
+    fn on_server(&self) -> Option<OnServer> {
+        self.inner.on_server()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

@@ -11,8 +11,8 @@ use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Source, Store,
-    Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, OnServer, Precondition, Result, ScanOptions,
+    Source, Store, Write, Written, Xattrs,
 };
 
 /// How many calls there were, by kind. A batch counts each thing in it.
@@ -185,6 +185,10 @@ impl Store for Recorded {
 
     fn requests(&self) -> u64 {
         self.inner.requests()
+    }
+
+    fn on_server(&self) -> Option<OnServer> {
+        self.inner.on_server()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

@@ -14,8 +14,8 @@ use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, Precondition, Result, ScanOptions,
-    Source, Store, Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, OnServer, Precondition, Result,
+    ScanOptions, Source, Store, Write, Written, Xattrs,
 };
 
 /// Retries transient failures ([`ErrorKind::is_transient`]).
@@ -217,6 +217,10 @@ impl Store for Retried {
 
     fn requests(&self) -> u64 {
         self.inner.requests()
+    }
+
+    fn on_server(&self) -> Option<OnServer> {
+        self.inner.on_server()
     }
 
     fn behind(&self) -> Option<&LocalStore> {

@@ -70,6 +70,13 @@ pub enum WireWhat {
         /// The BLAKE3 hash that it must have, in hexadecimal.
         content: String,
     },
+    /// A copy of a file of the same share; no bytes follow.
+    Copy {
+        /// Where it is.
+        from: Text,
+        /// The version that is meant; see [`tag`].
+        of: String,
+    },
     /// A symbolic link with this target.
     Symlink(Text),
     /// A directory.

@@ -42,6 +42,9 @@ pub struct WireShare {
     /// An upload that was cut off can go on where it stopped.
     #[serde(default)]
     pub resumes: bool,
+    /// It copies files by itself.
+    #[serde(default)]
+    pub copies: bool,
     /// What tells its root from another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -68,6 +71,7 @@ impl WireShare {
             watch: is_here,
             chunks: is_here,
             resumes: true,
+            copies: true,
             identity: None,
         }
     }
