@@ -8,6 +8,7 @@ mod api;
 pub mod audit;
 mod certificate;
 mod feed;
+mod index;
 mod listen;
 mod share;
 mod sums;
@@ -20,10 +21,13 @@ use std::sync::Arc;
 
 use sitta_store::temps::TempNames;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use self::accounts::{Accounts, Scope};
 use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
+use self::index::Index;
+pub use self::index::{IndexEvent, IndexNotice, IndexOptions};
 pub use self::listen::Running;
 pub use self::share::Share;
 use self::sums::Sums;
@@ -69,6 +73,8 @@ pub struct Options {
     pub accounts: Accounts,
     /// How it shows who it is.
     pub certificate: Certificate,
+    /// How shares are indexed; without it none is, and each search reads every file.
+    pub index: Option<IndexOptions>,
 }
 
 /// What every request needs to know.
@@ -103,9 +109,15 @@ impl App {
 /// # Errors
 /// If an address cannot be listened on, or what is done cannot be written down.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
     let (stop, stopped) = watch::channel(false);
+    let (mut shares, mut indexing) = (BTreeMap::new(), JoinSet::new());
+    for mut share in options.shares {
+        if let Some(options) = options.index.as_ref().filter(|_| share.indexed) {
+            share.index = Index::start(&share, options, stopped.clone(), &mut indexing);
+        }
+        shares.insert(share.name.clone(), Arc::new(share));
+    }
     let audit = Audit::start(options.accounts.file().to_owned())?;
     let app = App::new(shares, options.accounts, audit, stopped);
-    listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
+    listen::start(api::router(Arc::new(app)), stop, indexing, &options.listen, &options.certificate).await
 }

@@ -6,6 +6,7 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use memchr::memmem::Finder;
 use sitta_tree::{
     Entry, Filter, Fingerprint, Kind, NodeId, PatternError, Problem, ProblemKind, RelPath, Time, Tree, Unknown,
+    fold_key,
 };
 
 use crate::{Result, ScanOptions, Store, scan_below};
@@ -27,6 +28,8 @@ pub struct Wanted {
     pub until: Option<Time>,
     /// Files in which these bytes stand.
     pub contains: Option<Vec<u8>>,
+    /// What has this in its name, in whatever case; see [`fold_key`].
+    pub name: Option<Vec<u8>>,
     /// Times decide the order.
     pub by_time: bool,
 }
@@ -47,6 +50,8 @@ pub struct Choice {
     filter: Arc<Filter>,
     timed: bool,
     contains: Option<Finder<'static>>,
+    /// Folded.
+    name: Option<Finder<'static>>,
 }
 
 impl Choice {
@@ -68,11 +73,15 @@ impl Choice {
         filter.modified(wanted.since, wanted.until);
         let timed = wanted.since.is_some() || wanted.until.is_some() || wanted.by_time;
         let contains = wanted.contains.as_deref().map(|text| Finder::new(text).into_owned());
-        Ok(Self { filter: Arc::new(filter), timed, contains })
+        let name = wanted.name.as_deref().map(|name| Finder::new(&fold_key(name)).into_owned());
+        Ok(Self { filter: Arc::new(filter), timed, contains, name })
     }
 
     /// Whether the entry is one to show, as far as its name and metadata tell.
     fn shows(&self, item: &Item) -> bool {
+        if self.name.as_ref().is_some_and(|name| name.find(&fold_key(item.path.name())).is_none()) {
+            return false;
+        }
         let path = item.path.as_bytes();
         let only_files = self.filter.asks_files() || self.contains.is_some();
         match item.kind {
@@ -85,6 +94,26 @@ impl Choice {
     /// Whether files are read to decide: [`Place::search`] does.
     pub fn reads(&self) -> bool {
         self.contains.is_some()
+    }
+
+    /// The bytes that files must hold.
+    pub fn text(&self) -> Option<&[u8]> {
+        self.contains.as_ref().map(Finder::needle)
+    }
+
+    /// What names must have in them, folded.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.name.as_ref().map(Finder::needle)
+    }
+
+    /// Of entries from anywhere below a directory those that [`Place::gather`] would have come by and chosen by name and
+    /// metadata, sorted by path.
+    pub fn narrow(&self, mut items: Vec<Item>) -> Vec<Item> {
+        items.retain(|item| {
+            !self.filter.excludes_within(item.path.as_bytes(), item.kind == Kind::Dir) && self.shows(item)
+        });
+        items.sort_by(|a, b| a.path.cmp(&b.path));
+        items
     }
 }
 
@@ -116,7 +145,8 @@ impl Item {
         Self { path, kind: entry.kind, size, mtime, id, change, target: entry.target, unknown: entry.unknown }
     }
 
-    fn of(tree: &Tree, id: NodeId) -> Self {
+    /// What stands in a tree.
+    pub fn of(tree: &Tree, id: NodeId) -> Self {
         Self::new(tree.path(id), tree.entry(id))
     }
 

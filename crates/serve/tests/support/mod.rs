@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod indexed;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sitta_serve::{Accounts, Certificate, Options, Running, Share};
+use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, Share};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::web::WebOptions;
@@ -24,6 +26,8 @@ pub struct Served {
     pub fingerprint: String,
     running: Option<Running>,
     share: Option<(Arc<dyn Store>, bool)>,
+    /// How it is indexed from the next start on.
+    pub index: Option<IndexOptions>,
 }
 
 impl Served {
@@ -46,7 +50,7 @@ impl Served {
         prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
         let address = "127.0.0.1:0".parse().expect("an address");
         let share = share(dir.path().join("shared"));
-        let mut served = Self { dir, address, fingerprint: String::new(), running: None, share };
+        let mut served = Self { dir, address, fingerprint: String::new(), running: None, share, index: None };
         served.start_again().await;
         served
     }
@@ -63,6 +67,7 @@ impl Served {
             shares: vec![Share::new("files", store, writable)],
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
+            index: self.index.clone(),
         };
         let running = sitta_serve::start(options).await.expect("started");
         self.address = running.addresses()[0];

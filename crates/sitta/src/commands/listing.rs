@@ -35,6 +35,7 @@ impl Choice {
             since: when(selection.since.as_deref(), "--since")?,
             until: when(selection.until.as_deref(), "--until")?,
             contains: selection.contains.as_ref().map(|text| text.as_bytes().to_vec()),
+            name: None,
             by_time: selection.sort == Sort::Time,
         };
         let inner = look::Choice::new(&wanted).map_err(|wrong| {
