@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sitta_serve::IndexEvent;
+use sitta_store::look::{Choice, Place, Wanted};
+use sitta_tree::{RelPath, Time};
 use support::indexed::{Indexed, read_all, write};
 use tokio::sync::RwLock;
 
@@ -195,7 +197,7 @@ async fn whatever_happens_the_answer_is_that_of_reading_all() {
             let found = indexed.search(&at, "contains", &text).await;
             let sorted: BTreeSet<_> = found.iter().cloned().collect();
             assert_eq!(sorted, expected, "seed {seed} step {step}: {:?} in {base:?}", Bytes(&text));
-            let mut in_order: Vec<_> = found.iter().map(|path| sitta_tree::RelPath::new(path).unwrap()).collect();
+            let mut in_order: Vec<_> = found.iter().map(|path| RelPath::new(path).unwrap()).collect();
             in_order.sort();
             assert!(in_order.iter().map(|path| path.as_bytes()).eq(found.iter().map(|path| &**path)), "the order");
             if step % 60 == 59 {
@@ -219,4 +221,45 @@ impl std::fmt::Debug for Bytes<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0.escape_ascii())
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_lets_the_server_search() {
+    let _shared = COUNTED.read().await;
+    let fill = |root: &Path| {
+        (0..300).for_each(|n| write(root, &format!("sub/{n:03}.txt"), format!("word-{n}- text")));
+        write(root, "sub/other.md", "word-7- text");
+        write(root, "word-7-", "word-7- text");
+        fs::write(root.join(OsStr::from_bytes(b"sub/\xff.txt")), "word-7- text").unwrap();
+    };
+    let indexed = Indexed::start(fill).await;
+    let store = indexed.served.open("sub").await;
+    let place = Place { store: store.clone(), base: RelPath::root() };
+    let wanted = |text: &str, since| Wanted {
+        contains: Some(text.into()),
+        extensions: vec![b"txt".to_vec()],
+        max_size: Some(100),
+        since: Some(since),
+        ..Wanted::default()
+    };
+    let find = async |wanted: &Wanted| {
+        let mut problems = Vec::new();
+        let choice = Choice::new(wanted).unwrap();
+        let items = place.find(&choice, true, true, &mut problems).await.unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+        items
+    };
+    let before = store.requests();
+    let found = find(&wanted("word-7-", Time::new(1, 500))).await;
+    let paths: Vec<_> = found.iter().map(|item| item.path.as_bytes()).collect();
+    assert_eq!(paths, [&b"007.txt"[..], b"\xff.txt"], "below the folder, and of this sort only");
+    assert_eq!(store.requests() - before, 1);
+    let stat = store.stat(&found[1].path).await.unwrap().unwrap();
+    assert_eq!(
+        (found[1].fingerprint(), found[1].kind),
+        (stat.fingerprint(), stat.kind),
+        "all that is told elsewhere"
+    );
+    assert_eq!(find(&wanted("text", Time::new(1, 0))).await.len(), 301);
+    assert_eq!(find(&wanted("text", Time::new(4_000_000_000, 0))).await.len(), 0);
 }

@@ -43,6 +43,8 @@ pub struct Context {
     config_copy: Option<PathBuf>,
     config: OnceLock<Config>,
     state_dir: Option<PathBuf>,
+    /// Where what can be made again is kept.
+    pub cache_dir: Option<PathBuf>,
     /// The user's own folder.
     pub home: Option<PathBuf>,
     /// Certificates to trust (`--ca`).
@@ -80,6 +82,7 @@ impl Context {
             config_copy: self.config_copy.clone(),
             config: OnceLock::new(),
             state_dir: self.state_dir.clone(),
+            cache_dir: self.cache_dir.clone(),
             home: self.home.clone(),
             ca: self.ca.clone(),
             accesses: Mutex::default(),
@@ -134,6 +137,7 @@ impl Context {
             config_copy: None,
             config: OnceLock::new(),
             state_dir: xdg("XDG_STATE_HOME", ".local/state"),
+            cache_dir: xdg("XDG_CACHE_HOME", ".cache"),
             home,
             ca: global.ca.clone(),
             udp: false,

@@ -1,8 +1,10 @@
 //! Looking for entries below a directory: what is chosen, and how it is gathered.
 
+mod search;
+
 use std::sync::Arc;
 
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use memchr::memmem::Finder;
 use sitta_tree::{
     Entry, Filter, Fingerprint, Kind, NodeId, PatternError, Problem, ProblemKind, RelPath, Time, Tree, Unknown,
@@ -47,6 +49,7 @@ pub struct WrongGlob {
 /// What a listing is narrowed to.
 #[derive(Debug, Clone)]
 pub struct Choice {
+    wanted: Wanted,
     filter: Arc<Filter>,
     timed: bool,
     contains: Option<Finder<'static>>,
@@ -74,7 +77,7 @@ impl Choice {
         let timed = wanted.since.is_some() || wanted.until.is_some() || wanted.by_time;
         let contains = wanted.contains.as_deref().map(|text| Finder::new(text).into_owned());
         let name = wanted.name.as_deref().map(|name| Finder::new(&fold_key(name)).into_owned());
-        Ok(Self { filter: Arc::new(filter), timed, contains, name })
+        Ok(Self { wanted: wanted.clone(), filter: Arc::new(filter), timed, contains, name })
     }
 
     /// Whether the entry is one to show, as far as its name and metadata tell.
@@ -91,7 +94,7 @@ impl Choice {
         }
     }
 
-    /// Whether files are read to decide: [`Place::search`] does.
+    /// Whether files are read to decide: [`Place::containing`] does.
     pub fn reads(&self) -> bool {
         self.contains.is_some()
     }
@@ -165,6 +168,15 @@ impl Item {
             (Kind::Unknown, _) => "unknown",
         }
     }
+}
+
+/// What a store has found on its own.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What is wanted, in no particular order.
+    pub items: Vec<Item>,
+    /// What could not be looked at.
+    pub problems: Vec<Problem>,
 }
 
 /// A directory of a store that is looked into.
@@ -246,27 +258,26 @@ impl Place {
         timed
     }
 
-    /// Whether the text that is asked for stands in each of the items, in their order; all of them if none is asked
-    /// for. Files are read only while the stream is.
-    pub fn search(&self, items: Vec<Item>, choice: &Choice) -> impl Stream<Item = (Item, Result<bool>)> + use<> {
-        let in_flight = self.store.capabilities().concurrency.max(2);
-        let (place, finder) = (self.clone(), choice.contains.clone());
-        stream::iter(items)
-            .map(move |item| {
-                let (place, finder) = (place.clone(), finder.clone());
-                async move {
-                    let Some(finder) = finder else { return (item, Ok(true)) };
-                    // On any processor; and no longer than somebody waits for it.
-                    let (task, result) = async move {
-                        let held = holds(&place.store, &place.at(&item), &finder).await;
-                        (item, held)
-                    }
-                    .remote_handle();
-                    tokio::spawn(task);
-                    result.await
-                }
-            })
-            .buffered(in_flight)
+    /// What [`Place::gather`] gives, or of that the files that hold the text that is asked for. Where the store itself can
+    /// find them, it does.
+    ///
+    /// # Errors
+    /// As [`Place::gather`].
+    pub async fn find(
+        &self,
+        choice: &Choice,
+        recursive: bool,
+        times: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Item>> {
+        if choice.reads()
+            && let Some(found) = self.store.find(&self.base, &choice.wanted, recursive).await?
+        {
+            problems.extend(found.problems);
+            return Ok(choice.narrow(found.items));
+        }
+        let items = self.gather(choice, recursive, times, problems).await?;
+        Ok(self.containing(items, choice, usize::MAX, problems).await)
     }
 
     /// The first `most` of the items in which the text stands that is asked for, in their order; what cannot be read becomes
@@ -278,14 +289,22 @@ impl Place {
         most: usize,
         problems: &mut Vec<Problem>,
     ) -> Vec<Item> {
-        let mut searched = std::pin::pin!(self.search(items, choice));
+        let Some(finder) = &choice.contains else { return items };
+        let mut searched = match self.store.as_local() {
+            Some(local) => stream::iter(search::of_local(local, &self.base, items, finder, most).await).boxed(),
+            None => self
+                .stream(items, finder)
+                .filter_map(async |(item, held)| {
+                    held.map(|held| held.then_some(())).transpose().map(|held| (item, held))
+                })
+                .boxed(),
+        };
         let mut kept = Vec::new();
         while kept.len() < most
             && let Some((item, result)) = searched.next().await
         {
             match result {
-                Ok(true) => kept.push(item),
-                Ok(false) => {}
+                Ok(()) => kept.push(item),
                 Err(error) => {
                     problems.push(Problem::new(item.path, error.problem_kind(false), error.source.to_string()));
                 }
@@ -297,19 +316,4 @@ impl Place {
     fn at(&self, item: &Item) -> RelPath {
         self.base.join_path(&item.path)
     }
-}
-
-async fn holds(store: &Arc<dyn Store>, path: &RelPath, finder: &Finder<'_>) -> Result<bool> {
-    let mut bytes = store.read(path, 0..u64::MAX).await?;
-    // The text may begin in one piece and end in the next.
-    let overlap = finder.needle().len().saturating_sub(1);
-    let mut window: Vec<u8> = Vec::new();
-    while let Some(piece) = bytes.next().await {
-        window.extend_from_slice(&piece?);
-        if finder.find(&window).is_some() {
-            return Ok(true);
-        }
-        window.drain(..window.len().saturating_sub(overlap));
-    }
-    Ok(finder.needle().is_empty())
 }

@@ -5,6 +5,7 @@ mod data;
 mod pack;
 mod peers;
 mod remote;
+mod search;
 mod sync;
 mod table;
 
@@ -19,8 +20,8 @@ const HELP: &str = "\
 cargo xtask bench [OPTIONS]
 
   --dir DIR     where the data goes, on the disk to measure (default: the target directory); needs some 30 GB
-  --only NAME   one of: scan, no-change, small, large, hash, memory, pack, unpack, s3, smb, sftp, sync, latency,
-                latency-of-peers; may be given more than once
+  --only NAME   one of: scan, no-change, small, large, hash, memory, pack, unpack, search, s3, smb, sftp, sync,
+                latency, latency-of-peers; may be given more than once
   --rounds N    timed rounds (default 5; 3 for large files)
   --quick       little data and few rounds: shows that it works, not how fast
   --install     installs first what is missing: servers and peers from Debian (as root), PyPI and crates.io, the

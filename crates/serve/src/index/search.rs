@@ -107,11 +107,7 @@ impl Index {
 
 /// A path in the share as one below `base`; none for `base` itself and for what lies elsewhere.
 fn within(base: &RelPath, path: &RelPath) -> Option<RelPath> {
-    if base.is_root() {
-        return (!path.is_root()).then(|| path.clone());
-    }
-    let rest = path.as_bytes().strip_prefix(base.as_bytes())?.strip_prefix(b"/")?;
-    RelPath::new(rest).ok()
+    path.below(base).filter(|path| !path.is_root())
 }
 
 /// Looks at what stands there now.

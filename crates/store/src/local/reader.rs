@@ -89,19 +89,22 @@ impl OpenFile {
     pub fn read(&mut self, to: &mut Vec<u8>, most: usize) -> Result<usize> {
         let from = to.len();
         to.resize(from + most, 0);
+        let have = self.fill(&mut to[from..]);
+        to.truncate(from + *have.as_ref().unwrap_or(&0));
+        have
+    }
+
+    /// Puts the next bytes into `to`, as many as it takes; fewer at the end only.
+    pub fn fill(&mut self, to: &mut [u8]) -> Result<usize> {
         let mut have = 0;
-        while have < most {
-            match rustix::io::read(&self.fd, &mut to[from + have..]) {
+        while have < to.len() {
+            match rustix::io::read(&self.fd, &mut to[have..]) {
                 Ok(0) => break,
                 Ok(n) => have += n,
                 Err(Errno::INTR) => {}
-                Err(errno) => {
-                    to.truncate(from);
-                    return Err(self.inner.error(&self.path, errno));
-                }
+                Err(errno) => return Err(self.inner.error(&self.path, errno)),
             }
         }
-        to.truncate(from + have);
         Ok(have)
     }
 

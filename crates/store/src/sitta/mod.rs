@@ -8,6 +8,7 @@ pub mod batch;
 mod client;
 pub mod feed;
 pub mod quic;
+mod search;
 mod store;
 pub mod trust;
 pub mod wire;

@@ -13,6 +13,7 @@ use super::batch;
 use super::client::Client;
 use super::wire::{Text, TreeLine, WireEntry, WireShare, tag};
 use crate::gather::Gather;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
@@ -202,6 +203,10 @@ impl Store for SittaStore {
             None => Ok(None),
             Some(told) => told.entry().map(Some).map_err(|error| self.client.odd(path, error)),
         }
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        super::search::find(&self.client, dir, wanted, recursive).await
     }
 
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {

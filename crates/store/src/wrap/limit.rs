@@ -10,6 +10,7 @@ use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 use tokio::time::Instant;
 
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, Precondition, Result, ScanOptions, Source,
@@ -123,6 +124,10 @@ impl Store for Limited {
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.inner.list(dir).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.inner.find(dir, wanted, recursive).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sitta_tree::{Entry, Fingerprint, RelPath, Tree};
 
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{ByteStream, Capabilities, Fetched, Result, ScanOptions, Store, Xattrs};
 
@@ -39,6 +40,10 @@ impl Store for ReadOnly {
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.inner.list(dir).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.inner.find(dir, wanted, recursive).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Precondition, Result, ScanOptions, Store, Write,
@@ -97,6 +98,11 @@ impl Store for Recorded {
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.count(Kind::List, 1);
         self.inner.list(dir).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.count(Kind::List, 1);
+        self.inner.find(dir, wanted, recursive).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
