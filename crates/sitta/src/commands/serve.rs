@@ -164,7 +164,9 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         let root = sitta_tree::RelPath::root();
         opened.store.list(&root).await.map_err(|error| words::looking(&opened.label, &error))?;
         let writable = writable && opened.store.capabilities().writable;
-        shares.push((Share { indexed, ..Share::new(name, opened.store, writable) }, opened.label));
+        let mut share = Share::new(name, opened.store, writable);
+        share.indexed = indexed;
+        shares.push((share, opened.label));
     }
     let config = &context.config()?.serve;
     let listen = if args.listen.is_empty() { &config.listen } else { &args.listen };
@@ -201,7 +203,8 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     loop {
         tokio::select! {
             () = flow.cancelled() => break,
-            Some(notice) = notices.recv() => tell_index(context, &notice)?,
+            // Whoever read the output may be gone; the server stays.
+            Some(notice) = notices.recv() => drop(tell_index(context, &notice)),
         }
     }
     running.stop().await;
