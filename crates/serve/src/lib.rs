@@ -10,6 +10,7 @@ mod certificate;
 mod chunks;
 mod dav;
 mod feed;
+mod index;
 mod listen;
 mod recent;
 mod share;
@@ -24,12 +25,15 @@ use std::sync::Arc;
 
 use sitta_store::temps::TempNames;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use self::accounts::{Accounts, Scope};
 use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
 use self::chunks::Chunks;
 use self::dav::{Locks, Properties};
+use self::index::Index;
+pub use self::index::{IndexEvent, IndexNotice, IndexOptions};
 pub use self::listen::Running;
 pub use self::share::Share;
 use self::sums::Sums;
@@ -76,6 +80,8 @@ pub struct Options {
     pub accounts: Accounts,
     /// How it shows who it is.
     pub certificate: Certificate,
+    /// How shares are indexed; without it none is, and each search reads every file.
+    pub index: Option<IndexOptions>,
 }
 
 /// What every request needs to know.
@@ -130,8 +136,14 @@ impl App {
 /// # Errors
 /// If an address cannot be listened on, or what is done cannot be written down.
 pub async fn start(options: Options) -> Result<Running, ServeError> {
-    let shares = options.shares.into_iter().map(|share| (share.name.clone(), Arc::new(share))).collect();
     let (stop, stopped) = watch::channel(false);
+    let (mut shares, mut indexing) = (BTreeMap::new(), JoinSet::new());
+    for mut share in options.shares {
+        if let Some(options) = options.index.as_ref().filter(|_| share.indexed) {
+            share.index = Index::start(&share, options, stopped.clone(), &mut indexing);
+        }
+        shares.insert(share.name.clone(), Arc::new(share));
+    }
     let audit = Audit::start(options.accounts.file().to_owned())?;
     let properties = Properties::open(options.accounts.file())?;
     let app = App::new(shares, options.accounts, audit, properties, stopped);
@@ -140,5 +152,5 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
         uploads.give_up();
     });
-    listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
+    listen::start(api::router(Arc::new(app)), stop, indexing, &options.listen, &options.certificate).await
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sitta_store::Store;
 
 use crate::feed::Hub;
+use crate::index::Index;
 
 /// A store under a name.
 #[derive(Debug)]
@@ -15,12 +16,15 @@ pub struct Share {
     pub store: Arc<dyn Store>,
     /// Whether anybody may write to it; the account decides too.
     pub writable: bool,
-    pub(crate) hub: Hub,
+    /// Whether it may be indexed.
+    pub indexed: bool,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 impl Share {
-    /// Shares `store` as `name`.
+    /// Shares `store` as `name`; it is indexed if it can be.
     pub fn new(name: impl Into<String>, store: Arc<dyn Store>, writable: bool) -> Self {
-        Self { name: name.into(), store, writable, hub: Hub::default() }
+        Self { name: name.into(), store, writable, indexed: true, hub: Arc::default(), index: None }
     }
 }

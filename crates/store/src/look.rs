@@ -1,11 +1,14 @@
 //! Looking for entries below a directory: what is chosen, and how it is gathered.
 
+mod search;
+
 use std::sync::Arc;
 
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use memchr::memmem::Finder;
 use sitta_tree::{
     Entry, Filter, Fingerprint, Kind, NodeId, PatternError, Problem, ProblemKind, RelPath, Time, Tree, Unknown,
+    fold_key,
 };
 
 use crate::{Result, ScanOptions, Store, scan_below};
@@ -27,6 +30,8 @@ pub struct Wanted {
     pub until: Option<Time>,
     /// Files in which these bytes stand.
     pub contains: Option<Vec<u8>>,
+    /// What has this in its name, in whatever case; see [`fold_key`].
+    pub name: Option<Vec<u8>>,
     /// Times decide the order.
     pub by_time: bool,
 }
@@ -44,9 +49,12 @@ pub struct WrongGlob {
 /// What a listing is narrowed to.
 #[derive(Debug, Clone)]
 pub struct Choice {
+    wanted: Wanted,
     filter: Arc<Filter>,
     timed: bool,
     contains: Option<Finder<'static>>,
+    /// Folded.
+    name: Option<Finder<'static>>,
 }
 
 impl Choice {
@@ -68,11 +76,15 @@ impl Choice {
         filter.modified(wanted.since, wanted.until);
         let timed = wanted.since.is_some() || wanted.until.is_some() || wanted.by_time;
         let contains = wanted.contains.as_deref().map(|text| Finder::new(text).into_owned());
-        Ok(Self { filter: Arc::new(filter), timed, contains })
+        let name = wanted.name.as_deref().map(|name| Finder::new(&fold_key(name)).into_owned());
+        Ok(Self { wanted: wanted.clone(), filter: Arc::new(filter), timed, contains, name })
     }
 
     /// Whether the entry is one to show, as far as its name and metadata tell.
     fn shows(&self, item: &Item) -> bool {
+        if self.name.as_ref().is_some_and(|name| name.find(&fold_key(item.path.name())).is_none()) {
+            return false;
+        }
         let path = item.path.as_bytes();
         let only_files = self.filter.asks_files() || self.contains.is_some();
         match item.kind {
@@ -82,9 +94,29 @@ impl Choice {
         }
     }
 
-    /// Whether files are read to decide: [`Place::search`] does.
+    /// Whether files are read to decide: [`Place::containing`] does.
     pub fn reads(&self) -> bool {
         self.contains.is_some()
+    }
+
+    /// The bytes that files must hold.
+    pub fn text(&self) -> Option<&[u8]> {
+        self.contains.as_ref().map(Finder::needle)
+    }
+
+    /// What names must have in them, folded.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.name.as_ref().map(Finder::needle)
+    }
+
+    /// Of entries from anywhere below a directory those that [`Place::gather`] would have come by and chosen by name and
+    /// metadata, sorted by path.
+    pub fn narrow(&self, mut items: Vec<Item>) -> Vec<Item> {
+        items.retain(|item| {
+            !self.filter.excludes_within(item.path.as_bytes(), item.kind == Kind::Dir) && self.shows(item)
+        });
+        items.sort_by(|a, b| a.path.cmp(&b.path));
+        items
     }
 }
 
@@ -116,7 +148,8 @@ impl Item {
         Self { path, kind: entry.kind, size, mtime, id, change, target: entry.target, unknown: entry.unknown }
     }
 
-    fn of(tree: &Tree, id: NodeId) -> Self {
+    /// What stands in a tree.
+    pub fn of(tree: &Tree, id: NodeId) -> Self {
         Self::new(tree.path(id), tree.entry(id))
     }
 
@@ -135,6 +168,15 @@ impl Item {
             (Kind::Unknown, _) => "unknown",
         }
     }
+}
+
+/// What a store has found on its own.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What is wanted, in no particular order.
+    pub items: Vec<Item>,
+    /// What could not be looked at.
+    pub problems: Vec<Problem>,
 }
 
 /// A directory of a store that is looked into.
@@ -216,27 +258,26 @@ impl Place {
         timed
     }
 
-    /// Whether the text that is asked for stands in each of the items, in their order; all of them if none is asked
-    /// for. Files are read only while the stream is.
-    pub fn search(&self, items: Vec<Item>, choice: &Choice) -> impl Stream<Item = (Item, Result<bool>)> + use<> {
-        let in_flight = self.store.capabilities().concurrency.max(2);
-        let (place, finder) = (self.clone(), choice.contains.clone());
-        stream::iter(items)
-            .map(move |item| {
-                let (place, finder) = (place.clone(), finder.clone());
-                async move {
-                    let Some(finder) = finder else { return (item, Ok(true)) };
-                    // On any processor; and no longer than somebody waits for it.
-                    let (task, result) = async move {
-                        let held = holds(&place.store, &place.at(&item), &finder).await;
-                        (item, held)
-                    }
-                    .remote_handle();
-                    tokio::spawn(task);
-                    result.await
-                }
-            })
-            .buffered(in_flight)
+    /// What [`Place::gather`] gives, or of that the files that hold the text that is asked for. Where the store itself can
+    /// find them, it does.
+    ///
+    /// # Errors
+    /// As [`Place::gather`].
+    pub async fn find(
+        &self,
+        choice: &Choice,
+        recursive: bool,
+        times: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Item>> {
+        if choice.reads()
+            && let Some(found) = self.store.find(&self.base, &choice.wanted, recursive).await?
+        {
+            problems.extend(found.problems);
+            return Ok(choice.narrow(found.items));
+        }
+        let items = self.gather(choice, recursive, times, problems).await?;
+        Ok(self.containing(items, choice, usize::MAX, problems).await)
     }
 
     /// The first `most` of the items in which the text stands that is asked for, in their order; what cannot be read becomes
@@ -248,14 +289,22 @@ impl Place {
         most: usize,
         problems: &mut Vec<Problem>,
     ) -> Vec<Item> {
-        let mut searched = std::pin::pin!(self.search(items, choice));
+        let Some(finder) = &choice.contains else { return items };
+        let mut searched = match self.store.as_local() {
+            Some(local) => stream::iter(search::of_local(local, &self.base, items, finder, most).await).boxed(),
+            None => self
+                .stream(items, finder)
+                .filter_map(async |(item, held)| {
+                    held.map(|held| held.then_some(())).transpose().map(|held| (item, held))
+                })
+                .boxed(),
+        };
         let mut kept = Vec::new();
         while kept.len() < most
             && let Some((item, result)) = searched.next().await
         {
             match result {
-                Ok(true) => kept.push(item),
-                Ok(false) => {}
+                Ok(()) => kept.push(item),
                 Err(error) => {
                     problems.push(Problem::new(item.path, error.problem_kind(false), error.source.to_string()));
                 }
@@ -267,19 +316,4 @@ impl Place {
     fn at(&self, item: &Item) -> RelPath {
         self.base.join_path(&item.path)
     }
-}
-
-async fn holds(store: &Arc<dyn Store>, path: &RelPath, finder: &Finder<'_>) -> Result<bool> {
-    let mut bytes = store.read(path, 0..u64::MAX).await?;
-    // The text may begin in one piece and end in the next.
-    let overlap = finder.needle().len().saturating_sub(1);
-    let mut window: Vec<u8> = Vec::new();
-    while let Some(piece) = bytes.next().await {
-        window.extend_from_slice(&piece?);
-        if finder.find(&window).is_some() {
-            return Ok(true);
-        }
-        window.drain(..window.len().saturating_sub(overlap));
-    }
-    Ok(finder.needle().is_empty())
 }

@@ -11,6 +11,7 @@ use sitta_tree::{ContentHash, Entry, Filter, Fingerprint, Meta, RelPath, SideTra
 
 use crate::chunk::Recipe;
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{Error, ErrorKind, Fetched, Flow, Result, Source};
 
@@ -200,6 +201,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What stands at the path; none if nothing does (also if the way to it is missing or not a directory).
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>>;
+
+    /// What is wanted of what `dir` holds, or of all below it, where the store can find it itself at less cost than by
+    /// being listed and read; none where it cannot. Paths start from `dir`.
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        let _ = (dir, wanted, recursive);
+        Ok(None)
+    }
 
     /// The bytes of a file in `range`, which may reach past the end.
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream>;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sitta_tree::RelPath;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -64,7 +65,16 @@ impl Heard {
 /// Hears of changes for as long as it lives: nothing that happens after it was made goes untold.
 pub struct Watch {
     board: Board,
-    _source: Box<dyn Any + Send + Sync>,
+    source: Box<dyn Source>,
+}
+
+/// Who hears of changes.
+#[async_trait]
+pub trait Source: Any + Send + Sync {
+    /// Waits until all that had happened when it was called stands on the board; false where that cannot be known.
+    async fn catch_up(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for Watch {
@@ -75,8 +85,14 @@ impl fmt::Debug for Watch {
 
 impl Watch {
     /// What is put on `board` by `source`, which lives as long as this.
-    pub fn new(board: Board, source: impl Any + Send + Sync) -> Self {
-        Self { board, _source: Box::new(source) }
+    pub fn new(board: Board, source: impl Source) -> Self {
+        Self { board, source: Box::new(source) }
+    }
+
+    /// Waits until all that had happened when it was called was heard, and can be taken; false where that cannot be
+    /// known: a server tells of changes when it gets to it.
+    pub async fn catch_up(&self) -> bool {
+        self.source.catch_up().await
     }
 
     /// Waits until something was heard, and then until nothing more was for `quiet`, but not longer than `at_most`.

@@ -119,6 +119,18 @@ impl RelPath {
         self.parts().count()
     }
 
+    /// This path as it starts from `dir`: the root for `dir` itself, none for what does not lie there.
+    pub fn below(&self, dir: &Self) -> Option<Self> {
+        if dir.is_root() {
+            return Some(self.clone());
+        }
+        match self.0.strip_prefix(&*dir.0)?.split_first() {
+            None => Some(Self::root()),
+            Some((b'/', rest)) => Some(Self(rest.into())),
+            Some(_) => None,
+        }
+    }
+
     /// Whether this is `dir` or lies somewhere below it.
     pub fn is_within(&self, dir: &Self) -> bool {
         dir.is_root() || self.0.strip_prefix(&*dir.0).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')

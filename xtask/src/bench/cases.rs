@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::peers::command;
-use super::{Bench, Contender, Target, data, delta, pack, remote, sync, table};
+use super::{Bench, Contender, Target, data, delta, pack, remote, search, sync, table};
 use crate::Result;
 use crate::measure::measure;
 use crate::tools::thousands;
@@ -21,6 +21,7 @@ pub const ALL: &[(&str, Case)] = &[
     ("memory", memory),
     ("pack", pack::pack),
     ("unpack", pack::unpack),
+    ("search", search::search),
     ("s3", remote::s3),
     ("smb", remote::smb),
     ("sftp", remote::sftp),

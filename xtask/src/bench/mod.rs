@@ -6,6 +6,7 @@ mod delta;
 mod pack;
 mod peers;
 mod remote;
+mod search;
 mod sync;
 mod table;
 
@@ -20,7 +21,7 @@ const HELP: &str = "\
 cargo xtask bench [OPTIONS]
 
   --dir DIR     where the data goes, on the disk to measure (default: the target directory); needs some 30 GB
-  --only NAME   one of: scan, no-change, small, large, hash, memory, pack, unpack, s3, smb, sftp, sync, delta,
+  --only NAME   one of: scan, no-change, small, large, hash, memory, pack, unpack, search, s3, smb, sftp, sync, delta,
                 latency, latency-of-peers; may be given more than once
   --rounds N    timed rounds (default 5; 3 for large files)
   --quick       little data and few rounds: shows that it works, not how fast

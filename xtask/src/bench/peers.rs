@@ -12,6 +12,7 @@ const PEERS: &[Tool] = &[
     debian(&["find"], "findutils"),
     debian(&["fd", "fdfind"], "fd-find"),
     debian(&["pigz"], "pigz"),
+    debian(&["rg"], "ripgrep"),
     debian(&["rsync"], "rsync"),
     debian(&["smbclient"], "smbclient"),
     debian(&["syncthing"], "syncthing"),

@@ -122,6 +122,7 @@ impl Sitta {
             shares: vec![sitta_serve::Share::new("files", store, true)],
             accounts: Accounts::open(&dir.path().join("server.db")).unwrap(),
             certificate: Certificate::own(&dir.path().join("tls"), &["localhost".into()]).unwrap(),
+            index: None,
         };
         let running = runtime.block_on(sitta_serve::start(options)).unwrap();
         let mut access = Access::default();

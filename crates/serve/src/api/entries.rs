@@ -22,8 +22,20 @@ use super::query::Query;
 use super::told::{ToldEntry, ToldProblem, text};
 
 /// The parameters.
-pub(super) const KNOWN: &[&str] =
-    &["recursive", "ext", "glob", "since", "until", "min_size", "max_size", "contains", "sort", "limit", "after"];
+pub(super) const KNOWN: &[&str] = &[
+    "recursive",
+    "ext",
+    "glob",
+    "since",
+    "until",
+    "min_size",
+    "max_size",
+    "contains",
+    "name",
+    "sort",
+    "limit",
+    "after",
+];
 
 /// So many entries are made into text at a time.
 const PIECE: usize = 256;
@@ -56,6 +68,7 @@ impl Asked {
             since: query.read("since", |text| when(text, now))?,
             until: query.read("until", |text| when(text, now))?,
             contains: query.one("contains")?.map(<[u8]>::to_vec),
+            name: query.one("name")?.map(<[u8]>::to_vec),
             by_time: order.by == By::Time,
             globs,
         };
@@ -86,7 +99,14 @@ pub(super) async fn list(target: Target, uri: Uri) -> Result<Response, Trouble> 
     let asked = Asked::read(uri.query(), Timestamp::now())?;
     let place = Place { store: target.share.store.clone(), base: target.path };
     let mut problems = Vec::new();
-    let items = place.gather(&asked.choice, asked.recursive, false, &mut problems).await?;
+    let indexed = match &target.share.index {
+        Some(index) if asked.recursive => index.gather(&place, &asked.choice, &mut problems).await,
+        _ => None,
+    };
+    let items = match indexed {
+        Some(items) => items,
+        None => place.gather(&asked.choice, asked.recursive, false, &mut problems).await?,
+    };
     let mut items = sort(items, asked.order);
     if let Some(after) = &asked.after {
         let behind = items.partition_point(|(mark, _)| asked.order.compare(mark, after) != Ordering::Greater);

@@ -118,6 +118,7 @@ fn query(name: &str) -> Value {
         "min_size" => ("Only files of at least this size: 4096, 10MiB", text),
         "max_size" => ("Only files of at most this size", text),
         "contains" => ("Only files in which exactly this text stands", text),
+        "name" => ("Only what has this text in its name (not in the path before it), in capitals or not", text),
         "sort" => (
             "The order; with - in front from the other end",
             json!({"type": "string", "enum": ["name", "-name", "size", "-size", "time", "-time"], "default": "name"}),

@@ -38,17 +38,18 @@ impl Running {
     }
 }
 
-/// Begins to listen.
+/// Begins to listen; `tasks` run beside it, and end when the server is stopped.
 pub(crate) async fn start(
     router: Router,
     stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
     addresses: &[SocketAddr],
     certificate: &Certificate,
 ) -> Result<Running, ServeError> {
     let tls = Arc::new(certificate.config(&[b"h2", b"http/1.1"])?);
     let quic = certificate.config(&[b"h3"])?;
     let stopped = stop.subscribe();
-    let mut running = Running { addresses: Vec::new(), stop, tasks: JoinSet::new() };
+    let mut running = Running { addresses: Vec::new(), stop, tasks };
     for address in addresses {
         let failed = |source| ServeError::Listen { address: *address, source };
         // With the system's choice of a port, one that is free for both is looked for.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod dav;
+pub mod indexed;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sitta_serve::{Accounts, Certificate, Options, Running, Share};
+use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, Share};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::web::WebOptions;
@@ -28,6 +29,8 @@ pub struct Served {
     pub also: Vec<(&'static str, PathBuf, bool)>,
     running: Option<Running>,
     share: Option<(Arc<dyn Store>, bool)>,
+    /// How it is indexed from the next start on.
+    pub index: Option<IndexOptions>,
 }
 
 impl Served {
@@ -50,7 +53,8 @@ impl Served {
         prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
         let address = "127.0.0.1:0".parse().expect("an address");
         let share = share(dir.path().join("shared"));
-        let mut served = Self { dir, address, fingerprint: String::new(), also: Vec::new(), running: None, share };
+        let mut served =
+            Self { dir, address, fingerprint: String::new(), also: Vec::new(), running: None, share, index: None };
         served.start_again().await;
         served
     }
@@ -72,6 +76,7 @@ impl Served {
             shares,
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
+            index: self.index.clone(),
         };
         let running = sitta_serve::start(options).await.expect("started");
         self.address = running.addresses()[0];

@@ -35,6 +35,7 @@ impl Choice {
             since: when(selection.since.as_deref(), "--since")?,
             until: when(selection.until.as_deref(), "--until")?,
             contains: selection.contains.as_ref().map(|text| text.as_bytes().to_vec()),
+            name: None,
             by_time: selection.sort == Sort::Time,
         };
         let inner = look::Choice::new(&wanted).map_err(|wrong| {
@@ -96,18 +97,16 @@ async fn gather(context: &Context, text: &OsStr, choice: &Choice, recursive: boo
     let place = Place { store: opened.store.clone(), base: RelPath::root() };
     let mut problems = Vec::new();
     let is_file = matches!(named, Named::Entry(..));
-    let mut items = match named {
+    let items = match named {
         Named::Entry(path, entry) => {
-            place.choose(vec![Item::new(path, *entry)], &choice.inner, times, &mut problems).await
+            let items = place.choose(vec![Item::new(path, *entry)], &choice.inner, times, &mut problems).await;
+            place.containing(items, &choice.inner, usize::MAX, &mut problems).await
         }
         _ => {
-            let gathered = place.gather(&choice.inner, recursive, times, &mut problems).await;
-            gathered.map_err(|error| failure::looking(&opened.label, &error))?
+            let found = place.find(&choice.inner, recursive, times, &mut problems).await;
+            found.map_err(|error| failure::looking(&opened.label, &error))?
         }
     };
-    if choice.inner.reads() {
-        items = place.containing(items, &choice.inner, usize::MAX, &mut problems).await;
-    }
     Ok(Found { opened, is_file, items, problems })
 }
 

@@ -6,9 +6,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use sitta_serve::audit::{self, Record};
-use sitta_serve::{Accounts, Certificate, CertificateFiles, Options, ServeError, Share};
+use sitta_serve::{
+    Accounts, Certificate, CertificateFiles, IndexEvent, IndexNotice, IndexOptions, Options, ServeError, Share,
+};
 use sitta_store::Flow;
 use sitta_tree::Printable;
+use tokio::sync::mpsc;
 
 use super::block_on;
 use crate::args::ServeArgs;
@@ -114,15 +117,23 @@ fn split(text: &OsStr) -> Outcome<(String, OsString, bool)> {
     Ok((name, OsString::from_vec(location.to_vec()), writable))
 }
 
+/// What is to be shared.
+struct Wanted {
+    name: String,
+    location: OsString,
+    writable: bool,
+    indexed: bool,
+}
+
 /// What is to be shared: as the arguments say, else the config.
-fn wanted(context: &Context, args: &ServeArgs) -> Outcome<Vec<(String, OsString, bool)>> {
+fn wanted(context: &Context, args: &ServeArgs) -> Outcome<Vec<Wanted>> {
     if !args.share.is_empty() {
         let share = |text: &OsString| {
             let (name, location, writable) = split(text)?;
             // Behind a '=', shells leave it as it is.
             let at_home = |rest| context.home.as_ref().map(|home| home.join(OsStr::from_bytes(rest)).into());
             let at_home = location.as_bytes().strip_prefix(b"~/").and_then(at_home);
-            Ok((name, at_home.unwrap_or(location), writable))
+            Ok(Wanted { name, location: at_home.unwrap_or(location), writable, indexed: true })
         };
         return args.share.iter().map(share).collect();
     }
@@ -131,15 +142,18 @@ fn wanted(context: &Context, args: &ServeArgs) -> Outcome<Vec<(String, OsString,
         return Err(Failure::usage("there is nothing to share")
             .hint("name it with --share NAME=LOCATION, or write it down with `sitta share add NAME LOCATION`"));
     }
-    let share = |(name, share): (&String, &crate::config::Share)| {
-        (name.clone(), context.place_of_config(&share.location), !share.read_only)
+    let share = |(name, share): (&String, &crate::config::Share)| Wanted {
+        name: name.clone(),
+        location: context.place_of_config(&share.location),
+        writable: !share.read_only,
+        indexed: share.index,
     };
     Ok(shares.iter().map(share).collect())
 }
 
 async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let mut shares: Vec<(Share, String)> = Vec::new();
-    for (name, location, writable) in wanted(context, args)? {
+    for Wanted { name, location, writable, indexed } in wanted(context, args)? {
         if shares.iter().any(|(share, _)| share.name == name) {
             return Err(
                 Failure::usage(format!("two shares are called '{name}'")).hint("give each a name of its own")
@@ -150,7 +164,9 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         let root = sitta_tree::RelPath::root();
         opened.store.list(&root).await.map_err(|error| words::looking(&opened.label, &error))?;
         let writable = writable && opened.store.capabilities().writable;
-        shares.push((Share::new(name, opened.store, writable), opened.label));
+        let mut share = Share::new(name, opened.store, writable);
+        share.indexed = indexed;
+        shares.push((share, opened.label));
     }
     let config = &context.config()?.serve;
     let listen = if args.listen.is_empty() { &config.listen } else { &args.listen };
@@ -175,13 +191,22 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let labels: Vec<_> =
         shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
     let listen = addresses(listen);
-    let options =
-        Options { listen, shares: shares.into_iter().map(|(share, _)| share).collect(), accounts, certificate };
+    let (sender, mut notices) = mpsc::unbounded_channel();
+    // Without a place for it there is none.
+    let index = context.cache_dir().ok().map(|dir| IndexOptions::new(dir.join("index"), sender));
+    let shares = shares.into_iter().map(|(share, _)| share).collect();
+    let options = Options { listen, shares, accounts, certificate, index };
     let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;
     tell(context, &labels, running.addresses(), &fingerprint, nobody)?;
     let flow = Arc::new(Flow::default());
     signals::stop_on_signals(&flow, &context.console).forever();
-    flow.cancelled().await;
+    loop {
+        tokio::select! {
+            () = flow.cancelled() => break,
+            // Whoever read the output may be gone; the server stays.
+            Some(notice) = notices.recv() => drop(tell_index(context, &notice)),
+        }
+    }
     running.stop().await;
     if context.json {
         let mut out = context.out();
@@ -241,6 +266,31 @@ fn tell(
             true => "No accounts: nobody can log in from elsewhere; `sitta user add NAME` makes one",
             false => "No accounts: whoever works on this machine may come in; `sitta user add NAME` ends that",
         });
+    }
+    Ok(())
+}
+
+/// How it goes with the index of a share.
+fn tell_index(context: &Context, notice: &IndexNotice) -> Outcome<()> {
+    let IndexNotice { share, what } = notice;
+    if context.json {
+        let mut object = serde_json::json!({ "event": "index", "share": share });
+        match what {
+            IndexEvent::Ready { files } => (object["state"], object["files"]) = ("ready".into(), (*files).into()),
+            IndexEvent::Rebuilt { why } => {
+                (object["state"], object["why"]) = ("rebuilt".into(), why.as_str().into())
+            }
+            IndexEvent::Off { why } => (object["state"], object["why"]) = ("off".into(), why.as_str().into()),
+        }
+        let mut out = context.out();
+        out.line(object)?;
+        return out.flush();
+    }
+    let (console, style) = (&context.console, context.console.style);
+    match what {
+        IndexEvent::Ready { files } => context.say(format!("{}{share}   {files} files", style.head("Indexed"))),
+        IndexEvent::Rebuilt { why } => console.warning(format!("the index of {share} is made anew: {why}")),
+        IndexEvent::Off { why } => console.warning(format!("{share} is searched without an index for now: {why}")),
     }
     Ok(())
 }

@@ -53,6 +53,13 @@ pub struct Share {
     /// For reading only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// Keep an index for searches, if it is a folder of this machine.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub index: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Whether a share can be called so: it is one part of a URL's path.

@@ -5,13 +5,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use sitta_tree::{Fingerprint, Kind, RelPath};
+use sitta_tree::{Entry, Fingerprint, Kind, RelPath, Tree};
 
 use super::dirs::Dirs;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::stage::open_file;
-use super::{Inner, LocalStore};
-use crate::{Error, ErrorKind, Result};
+use super::{Inner, LocalStore, is_missing, scan};
+use crate::{Error, ErrorKind, Result, ScanOptions};
 
 /// Opens files of a local store. Made where it is used: it stays on its thread.
 pub struct Reader {
@@ -36,9 +36,45 @@ impl LocalStore {
         let (dirs, facts) = inner.enter().map_err(|errno| inner.error(&RelPath::root(), errno))?;
         Ok(Reader { inner, dirs, facts })
     }
+
+    /// As [`LocalStore::scan_below`], on the caller's own thread.
+    ///
+    /// # Errors
+    /// As [`LocalStore::scan_below`].
+    pub fn scan_here(&self, base: &RelPath, options: &ScanOptions) -> Result<Tree> {
+        scan::scan(&self.inner, base, options)
+    }
+
+    /// Whether a version that is told never tells of other bytes later: the system, not whoever writes, says when a file
+    /// was changed last, and which file it is.
+    pub fn tells_versions(&self) -> bool {
+        self.inner.stable_ids
+    }
 }
 
 impl Reader {
+    /// What stands at the paths, as [`crate::Store::stat`] tells it: whatever is read of a file from now on is of the
+    /// version told here, or of another one that looks otherwise.
+    pub fn stat_all(&mut self, paths: &[RelPath]) -> Vec<Result<Option<Entry>>> {
+        let found: Vec<_> = paths.iter().map(|path| self.stat(path)).collect();
+        self.inner.outlast(found.iter().filter_map(|found| found.as_ref().ok()?.as_ref()));
+        found
+    }
+
+    /// What stands at a path right now.
+    pub fn stat(&mut self, path: &RelPath) -> Result<Option<Entry>> {
+        let found = if path.is_root() {
+            rustix::fs::fstat(self.dirs.root()).map(|stat| Some(self.facts.entry(&stat)))
+        } else {
+            let parent = self.dirs.parent(path);
+            parent.and_then(|(dir, name)| facts::entry_at(self.facts, &*dir, name))
+        };
+        match found {
+            Err(errno) if is_missing(errno) => Ok(None),
+            found => found.map_err(|errno| self.inner.error(path, errno)),
+        }
+    }
+
     /// Opens a file. What it is shows when [`OpenFile::check`] is asked.
     pub fn open(&mut self, path: &RelPath) -> Result<OpenFile> {
         let fail = |errno| self.inner.error(path, errno);
@@ -53,19 +89,22 @@ impl OpenFile {
     pub fn read(&mut self, to: &mut Vec<u8>, most: usize) -> Result<usize> {
         let from = to.len();
         to.resize(from + most, 0);
+        let have = self.fill(&mut to[from..]);
+        to.truncate(from + *have.as_ref().unwrap_or(&0));
+        have
+    }
+
+    /// Puts the next bytes into `to`, as many as it takes; fewer at the end only.
+    pub fn fill(&mut self, to: &mut [u8]) -> Result<usize> {
         let mut have = 0;
-        while have < most {
-            match rustix::io::read(&self.fd, &mut to[from + have..]) {
+        while have < to.len() {
+            match rustix::io::read(&self.fd, &mut to[have..]) {
                 Ok(0) => break,
                 Ok(n) => have += n,
                 Err(Errno::INTR) => {}
-                Err(errno) => {
-                    to.truncate(from);
-                    return Err(self.inner.error(&self.path, errno));
-                }
+                Err(errno) => return Err(self.inner.error(&self.path, errno)),
             }
         }
-        to.truncate(from + have);
         Ok(have)
     }
 

@@ -11,14 +11,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use async_trait::async_trait;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use sitta_tree::RelPath;
 
-use crate::watch::{Board, Look, Missed, Watch};
+use crate::watch::{Board, Look, Missed, Source, Watch};
 use crate::{OWN_DIR, TEMP_PREFIX};
 
 /// Changes of what a directory holds, and of the directory's own metadata.
@@ -36,19 +38,57 @@ const WATCHED: WatchFlags = WatchFlags::CREATE
 /// How much is read from the kernel at a time.
 const BUFFER: usize = 64 << 10;
 
-/// Ends the thread when it is dropped.
-struct Stop(Arc<OwnedFd>);
+/// What is asked of the thread.
+struct Bell {
+    fd: OwnedFd,
+    /// It is to end.
+    stop: AtomicBool,
+    /// How often it was asked to read all that waits.
+    asked: AtomicU64,
+}
 
-impl Drop for Stop {
+impl Bell {
+    fn ring(&self) {
+        let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+    }
+
+    /// The number of the last question; asked before what waits is read, all that had happened by then is read too.
+    fn heed(&self) -> u64 {
+        let _ = rustix::io::read(&self.fd, &mut [0; 8]);
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// The thread, which ends when this is dropped.
+struct Listener {
+    bell: Arc<Bell>,
+    /// The number of the last question that was answered; nothing more comes when the thread has ended.
+    answered: tokio::sync::watch::Receiver<u64>,
+}
+
+impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+        self.bell.stop.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+}
+
+/// The kernel puts what happens into its queue before the call that did it returns. So it is enough that the queue is
+/// read to its end once.
+#[async_trait]
+impl Source for Listener {
+    async fn catch_up(&self) -> bool {
+        let number = self.bell.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.bell.ring();
+        self.answered.clone().wait_for(|answered| *answered >= number).await.is_ok()
     }
 }
 
 /// Watches the folder at `root` and all below it. When this returns, every directory is watched.
 pub(super) fn watch(root: &Path) -> Result<Watch, Errno> {
     let board = Board::default();
-    let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+    let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let bell = Arc::new(Bell { fd, stop: AtomicBool::new(false), asked: AtomicU64::new(0) });
     let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     let mut watcher = Watcher {
         fd: Arc::new(fd),
@@ -59,10 +99,11 @@ pub(super) fn watch(root: &Path) -> Result<Watch, Errno> {
         leaving: HashMap::new(),
     };
     watcher.begin()?;
-    let stopped = stop.clone();
-    let listening = thread::Builder::new().name("watch".into()).spawn(move || watcher.listen(&stopped));
+    let (answer, answered) = tokio::sync::watch::channel(0);
+    let heeded = bell.clone();
+    let listening = thread::Builder::new().name("watch".into()).spawn(move || watcher.listen(&heeded, &answer));
     listening.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
-    Ok(Watch::new(board, Stop(stop)))
+    Ok(Watch::new(board, Listener { bell, answered }))
 }
 
 /// A watched directory.
@@ -177,24 +218,26 @@ impl Watcher {
         name.starts_with(TEMP_PREFIX.as_bytes()) || (dir == self.top && *name == *OWN_DIR.as_bytes())
     }
 
-    fn listen(mut self, stop: &OwnedFd) {
+    fn listen(mut self, bell: &Bell, answer: &tokio::sync::watch::Sender<u64>) {
         let fd = self.fd.clone();
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         loop {
-            let mut ready = [PollFd::new(&*fd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            let mut ready = [PollFd::new(&*fd, PollFlags::IN), PollFd::new(&bell.fd, PollFlags::IN)];
             match poll(&mut ready, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return self.board.missed(Missed::Gone),
             }
-            if !ready[1].revents().is_empty() {
+            if bell.stop.load(Ordering::SeqCst) {
                 return;
             }
+            let asked = bell.heed();
             if !self.read(&fd, &mut buffer) {
                 return self.board.missed(Missed::Gone);
             }
             for (_, dir) in std::mem::take(&mut self.leaving) {
                 self.forget(dir);
             }
+            answer.send_replace(asked);
         }
     }
 

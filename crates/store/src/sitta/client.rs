@@ -45,15 +45,7 @@ impl Client {
 
     /// The path below the store's root of a path in the share; none for what lies elsewhere.
     pub fn below(&self, path: &RelPath) -> Option<RelPath> {
-        if self.base.is_root() {
-            return Some(path.clone());
-        }
-        let rest = path.as_bytes().strip_prefix(self.base.as_bytes())?;
-        match rest.split_first() {
-            None => Some(RelPath::root()),
-            Some((b'/', rest)) => RelPath::new(rest).ok(),
-            Some(_) => None,
-        }
+        path.below(&self.base)
     }
 
     /// A request about `path`: `what` is what is asked of it.

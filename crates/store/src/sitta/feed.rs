@@ -10,7 +10,7 @@ use super::client::Client;
 use super::wire::Text;
 use crate::ByteStream;
 use crate::Result;
-use crate::watch::{Board, Look, Missed, Watch};
+use crate::watch::{Board, Look, Missed, Source, Watch};
 
 /// What a server tells of a share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub(super) async fn watch(client: &Client) -> Result<Watch> {
 
 /// Ends the hearing when it is dropped.
 struct Hearing(tokio::task::JoinHandle<()>);
+
+/// The server tells when it gets to it: nothing can be said of this moment.
+impl Source for Hearing {}
 
 impl Drop for Hearing {
     fn drop(&mut self) {

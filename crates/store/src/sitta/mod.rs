@@ -12,6 +12,7 @@ mod delta;
 pub mod feed;
 pub mod quic;
 mod resume;
+mod search;
 mod store;
 pub mod trust;
 pub mod wire;

@@ -15,6 +15,7 @@ use super::delta;
 use super::wire::{Text, TreeLine, WireEntry, WireShare, tag};
 use crate::chunk::Recipe;
 use crate::gather::Gather;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, OnServer, Precondition,
@@ -204,6 +205,10 @@ impl Store for SittaStore {
             None => Ok(None),
             Some(told) => told.entry().map(Some).map_err(|error| self.client.odd(path, error)),
         }
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        super::search::find(&self.client, dir, wanted, recursive).await
     }
 
     async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::chunk::Recipe;
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, Maker, OnServer, Precondition, Result, ScanOptions,
@@ -124,6 +125,10 @@ impl Store for Limited {
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.inner.list(dir).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.inner.find(dir, wanted, recursive).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {

@@ -8,6 +8,7 @@ use sitta_tree::{Entry, Fingerprint, RelPath, Tree};
 
 use crate::chunk::Recipe;
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{ByteStream, Capabilities, Fetched, OnServer, Result, ScanOptions, Source, Store, Xattrs};
 
@@ -40,6 +41,10 @@ impl Store for ReadOnly {
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.inner.list(dir).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.inner.find(dir, wanted, recursive).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {

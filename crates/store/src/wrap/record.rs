@@ -9,6 +9,7 @@ use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
 
 use crate::chunk::Recipe;
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Fetched, Flow, OnServer, Precondition, Result, ScanOptions,
@@ -98,6 +99,11 @@ impl Store for Recorded {
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.count(Kind::List, 1);
         self.inner.list(dir).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.count(Kind::List, 1);
+        self.inner.find(dir, wanted, recursive).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {

@@ -12,6 +12,7 @@ use super::aftermath;
 use super::backoff::{Backoff, Headway, Tries};
 use crate::chunk::Recipe;
 use crate::local::LocalStore;
+use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, OnServer, Precondition, Result,
@@ -98,6 +99,10 @@ impl Store for Retried {
 
     async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
         self.again(|| self.inner.list(dir)).await
+    }
+
+    async fn find(&self, dir: &RelPath, wanted: &Wanted, recursive: bool) -> Result<Option<Found>> {
+        self.again(|| self.inner.find(dir, wanted, recursive)).await
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
