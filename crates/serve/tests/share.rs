@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use sitta_store::watch::Look;
+use sitta_store::watch::{Look, Missed};
 use sitta_store::{
     Displaced, ErrorKind, Flow, Location, Precondition, ScanOptions, Source, Store, What, Write, sitta,
 };
@@ -69,6 +69,40 @@ async fn changes_are_heard_of_at_once_and_below_the_store_only() {
     assert!(!heard.changed.contains_key(&path("beside")) && heard.missed.is_none(), "{heard:?}");
 }
 
+async fn open(served: &Served, proxy: &Proxy, path: &str) -> Arc<dyn Store> {
+    let text = format!("sitta://127.0.0.1:{}/files/{path}", proxy.port());
+    let Ok(Location::Remote(remote)) = Location::parse(&text) else { panic!("{text}") };
+    sitta::open(&remote, &served.access()).await.expect("opened")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_the_line_is_cut_is_heard_of_after() {
+    let mut served = Served::start().await;
+    let proxy = Proxy::to(served.address.port());
+    let store = open(&served, &proxy, "").await;
+    let watch = store.watch().await.unwrap().expect("it can tell");
+    let heard = async || {
+        let settled = watch.settled(Duration::from_millis(50), Duration::from_secs(5));
+        tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it was heard");
+        watch.take()
+    };
+    for round in 0..3 {
+        proxy.refuse();
+        fs::write(served.shared().join(format!("f{round}")), "x").unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        proxy.pass();
+        let heard = heard().await;
+        assert_eq!(heard.changed.get(&path(&format!("f{round}"))), Some(&Look::Entry), "{heard:?}");
+        assert_eq!((heard.changed.len(), heard.missed), (1, None), "nothing is told twice");
+    }
+    // A server that was started again does not know what it has not heard.
+    served.stop().await;
+    served.start_again().await;
+    assert_eq!(heard().await.missed, Some(Missed::Overflow));
+    fs::write(served.shared().join("last"), "x").unwrap();
+    assert!(heard().await.changed.contains_key(&path("last")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_is_told_and_comes_back() {
     let mut served = Served::start().await;
@@ -76,7 +110,7 @@ async fn a_server_that_goes_away_is_told_and_comes_back() {
     let watch = store.watch().await.unwrap().expect("it can tell");
     served.stop().await;
     tokio::time::timeout(Duration::from_secs(20), watch.settled(Duration::ZERO, Duration::ZERO)).await.unwrap();
-    assert_eq!(watch.take().missed, Some(sitta_store::watch::Missed::Gone));
+    assert_eq!(watch.take().missed, Some(Missed::Gone));
     let error = store.scan(&ScanOptions::default()).await.expect_err("nobody is there");
     assert!(error.kind.is_transient(), "{error:?}");
     served.start_again().await;
@@ -114,12 +148,7 @@ async fn a_copy_within_a_share_is_the_server_s() {
     fs::write(served.shared().join("from/large"), &bytes).unwrap();
     fs::write(served.shared().join("from/small"), b"small").unwrap();
     let proxy = Proxy::to(served.address.port());
-    let open = async |path: &str| {
-        let text = format!("sitta://127.0.0.1:{}/files/{path}", proxy.port());
-        let Ok(Location::Remote(remote)) = Location::parse(&text) else { panic!("{text}") };
-        sitta::open(&remote, &served.access()).await.expect("opened")
-    };
-    let (from, to) = (open("from").await, open("to").await);
+    let (from, to) = (open(&served, &proxy, "from").await, open(&served, &proxy, "to").await);
     let copy = async |name: &str, change: u64| {
         let entry = from.stat(&path(name)).await.unwrap().unwrap();
         let version = entry.fingerprint();

@@ -245,7 +245,8 @@ fn paths() -> Map<String, Value> {
     let uploads =
         Operation::new("upload", "How far the caller's own upload to this path has come, if it was cut off");
     add(&share("uploads"), "get", uploads.gives("200", "The upload", json, &schema("Upload")));
-    let feed = Operation::new("feed", "All that changes in the share from now on, as server-sent events");
+    let feed = Operation::new("feed", "All that changes in the share from now on, as server-sent events")
+        .header("Last-Event-ID", "From there on, if that is not long ago; otherwise `missed` comes first");
     add(&share("feed"), "get", feed.gives("200", "Events", "text/event-stream", &text));
     let sync = Operation::new("sync", "Makes everything changed so far safe from a power cut");
     add(&share("sync"), "post", sync.ends("204", "It is safe"));

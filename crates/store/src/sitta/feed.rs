@@ -11,6 +11,7 @@ use super::wire::Text;
 use crate::ByteStream;
 use crate::Result;
 use crate::watch::{Board, Look, Missed, Source, Watch};
+use crate::wrap::Backoff;
 
 /// What a server tells of a share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,39 +33,53 @@ pub enum News {
 /// A line longer than this is none of a server's.
 const LONGEST: usize = 1 << 20;
 
-/// Hears until it is dropped or the connection is lost.
+/// Hears until it is dropped, or the server is gone for longer than a moment.
 pub(super) async fn watch(client: &Client) -> Result<Watch> {
-    let root = RelPath::root();
-    let request = client.ask(&Method::GET, "feed", &root).header(ACCEPT, "text/event-stream");
-    let answer = client.site.web.send(request, &root).await?;
-    let answer = client.granted(answer, &root).await?;
-    let bytes = client.site.web.bytes(answer, &root);
     let board = Board::default();
-    let mut lines = Lines { bytes, rest: Vec::new() };
-    // Nothing that happens from here on goes untold.
-    loop {
-        match lines.next().await {
-            Some(News::Ready) => break,
-            Some(_) => {}
-            None => return Err(client.odd(&root, "it does not begin to tell of changes")),
-        }
-    }
+    let mut lines = listen(client, None).await?;
     let (client, told) = (client.clone(), board.clone());
     let hearing = tokio::spawn(async move {
-        while let Some(news) = lines.next().await {
-            match news {
-                News::Ready => {}
-                News::Missed => told.missed(Missed::Overflow),
-                News::Changed { path, below } => match path.path().map(|path| client.below(&path)) {
-                    Ok(Some(path)) => told.changed(path, if below { Look::Below } else { Look::Entry }),
-                    Ok(None) => {}
-                    Err(_) => told.missed(Missed::Overflow),
-                },
+        loop {
+            while let Some(news) = lines.next().await {
+                match news {
+                    News::Ready => {}
+                    News::Missed => told.missed(Missed::Overflow),
+                    News::Changed { path, below } => match path.path().map(|path| client.below(&path)) {
+                        Ok(Some(path)) => told.changed(path, if below { Look::Below } else { Look::Entry }),
+                        Ok(None) => {}
+                        Err(_) => told.missed(Missed::Overflow),
+                    },
+                }
+            }
+            // What was told since is told again; or, by a server that does not know any more, that there was something.
+            let last = lines.last.take();
+            match Backoff::default().again(|| listen(&client, Some(last.as_deref().unwrap_or("none")))).await {
+                Ok(again) => lines = Lines { last: again.last.clone().or(last), ..again },
+                Err(_) => break,
             }
         }
         told.missed(Missed::Gone);
     });
     Ok(Watch::new(board, Hearing(hearing)))
+}
+
+/// Begins to listen; nothing that happens from here on goes untold, nor what happened since the event `last`.
+async fn listen(client: &Client, last: Option<&str>) -> Result<Lines> {
+    let root = RelPath::root();
+    let mut request = client.ask(&Method::GET, "feed", &root).header(ACCEPT, "text/event-stream");
+    if let Some(last) = last {
+        request = request.header("last-event-id", last);
+    }
+    let answer = client.site.web.send(request, &root).await?;
+    let answer = client.granted(answer, &root).await?;
+    let mut lines = Lines { bytes: client.site.web.bytes(answer, &root), rest: Vec::new(), last: None };
+    loop {
+        match lines.next().await {
+            Some(News::Ready) => return Ok(lines),
+            Some(_) => {}
+            None => return Err(client.odd(&root, "it does not begin to tell of changes")),
+        }
+    }
 }
 
 /// Ends the hearing when it is dropped.
@@ -82,6 +97,8 @@ impl Drop for Hearing {
 struct Lines {
     bytes: ByteStream,
     rest: Vec<u8>,
+    /// The last event's name.
+    last: Option<String>,
 }
 
 impl Lines {
@@ -90,6 +107,9 @@ impl Lines {
         loop {
             while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
+                if let Some(id) = line.strip_prefix(b"id:") {
+                    self.last = std::str::from_utf8(id).ok().map(|id| id.trim().to_owned());
+                }
                 if let Some(data) = line.strip_prefix(b"data:") {
                     return serde_json::from_slice(data).ok();
                 }
