@@ -26,7 +26,7 @@ pub use self::accounts::{Accounts, Scope};
 use self::audit::Audit;
 pub use self::certificate::{Certificate, CertificateFiles};
 use self::dav::{Locks, Properties};
-pub use self::listen::Running;
+pub use self::listen::{Running, Timeouts};
 pub use self::share::Share;
 use self::sums::Sums;
 use self::throttle::Throttle;
@@ -71,6 +71,8 @@ pub struct Options {
     pub accounts: Accounts,
     /// How it shows who it is.
     pub certificate: Certificate,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
 }
 
 /// What every request needs to know.
@@ -115,5 +117,5 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let audit = Audit::start(options.accounts.file().to_owned())?;
     let properties = Properties::open(options.accounts.file())?;
     let app = App::new(shares, options.accounts, audit, properties, stopped);
-    listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate).await
+    listen::start(api::router(Arc::new(app)), stop, &options.listen, &options.certificate, options.timeouts).await
 }

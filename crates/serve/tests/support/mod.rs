@@ -11,7 +11,7 @@ use std::sync::Arc;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sitta_serve::{Accounts, Certificate, Options, Running, Share};
+use sitta_serve::{Accounts, Certificate, Options, Running, Share, Timeouts};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::web::WebOptions;
@@ -26,6 +26,8 @@ pub struct Served {
     pub fingerprint: String,
     /// Folders that are shared beside it from the next start on, and whether they may be written to.
     pub also: Vec<(&'static str, PathBuf, bool)>,
+    /// How long clients may take, from the next start on.
+    pub timeouts: Timeouts,
     running: Option<Running>,
     share: Option<(Arc<dyn Store>, bool)>,
 }
@@ -50,7 +52,8 @@ impl Served {
         prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
         let address = "127.0.0.1:0".parse().expect("an address");
         let share = share(dir.path().join("shared"));
-        let mut served = Self { dir, address, fingerprint: String::new(), also: Vec::new(), running: None, share };
+        let (timeouts, fingerprint) = (Timeouts::default(), String::new());
+        let mut served = Self { dir, address, fingerprint, also: Vec::new(), timeouts, running: None, share };
         served.start_again().await;
         served
     }
@@ -72,6 +75,7 @@ impl Served {
             shares,
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
+            timeouts: self.timeouts,
         };
         let running = sitta_serve::start(options).await.expect("started");
         self.address = running.addresses()[0];

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use sitta_serve::audit::{self, Record};
-use sitta_serve::{Accounts, Certificate, CertificateFiles, Options, ServeError, Share};
+use sitta_serve::{Accounts, Certificate, CertificateFiles, Options, ServeError, Share, Timeouts};
 use sitta_store::Flow;
 use sitta_tree::Printable;
 
@@ -175,8 +175,9 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let labels: Vec<_> =
         shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
     let listen = addresses(listen);
-    let options =
-        Options { listen, shares: shares.into_iter().map(|(share, _)| share).collect(), accounts, certificate };
+    let shares = shares.into_iter().map(|(share, _)| share).collect();
+    let options = Options { listen, shares, accounts, certificate, timeouts: Timeouts::default() };
+    raise_descriptors();
     let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;
     tell(context, &labels, running.addresses(), &fingerprint, nobody)?;
     let flow = Arc::new(Flow::default());
@@ -189,6 +190,13 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         out.flush()?;
     }
     Ok(Exit::Done)
+}
+
+/// As many connections and open files as the system allows; many allow far less unless asked.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Where to listen; of the usual addresses those that this machine has.
