@@ -44,6 +44,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["curl"], "curl"),
     debian(&["dbus-run-session"], "dbus-daemon"),
     debian(&["exim4"], "exim4-daemon-light"),
+    debian(&["faketime"], "faketime"),
     debian(&["gnome-keyring-daemon"], "gnome-keyring"),
     debian(&["litmus"], "litmus"),
     debian(&["mkfifo"], "coreutils"),
@@ -67,6 +68,7 @@ pub const TESTS: &[Tool] = &[
     // A client of HTTP/3, as a module of the environment's own Python.
     Tool { names: &["python"], origin: Origin::Python("aioquic", "1.7.2", "aioquic") },
     Tool { names: &["moto_server"], origin: Origin::Python("moto[s3,server]", "5.2.5", "moto") },
+    Tool { names: &["schemathesis"], origin: Origin::Python("schemathesis", "4.32.5", "schemathesis") },
     RCLONE,
 ];
 

@@ -76,6 +76,8 @@ impl Certificate {
                 builder.with_no_client_auth().with_single_cert(self.chain.clone(), self.key.clone_key())
             })
             .map_err(|error| wrong(&self.file, &error))?;
+        // Early data (0-RTT) can be sent again by whoever recorded it: none is taken, by TCP or by QUIC.
+        config.max_early_data_size = 0;
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(config)
     }

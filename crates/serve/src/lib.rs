@@ -34,7 +34,7 @@ use self::chunks::Chunks;
 use self::dav::{Locks, Properties};
 use self::index::Index;
 pub use self::index::{IndexEvent, IndexNotice, IndexOptions};
-pub use self::listen::Running;
+pub use self::listen::{Running, Timeouts};
 pub use self::share::Share;
 use self::sums::Sums;
 use self::throttle::Throttle;
@@ -82,6 +82,8 @@ pub struct Options {
     pub certificate: Certificate,
     /// How shares are indexed; without it none is, and each search reads every file.
     pub index: Option<IndexOptions>,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
 }
 
 /// What every request needs to know.
@@ -152,5 +154,7 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
         uploads.give_up();
     });
-    listen::start(api::router(Arc::new(app)), stop, indexing, &options.listen, &options.certificate).await
+    let router = api::router(Arc::new(app));
+    let (listen, certificate) = (&options.listen, &options.certificate);
+    listen::start(router, stop, indexing, (listen, options.timeouts), certificate).await
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sitta_serve::{Accounts, Certificate, Options, Running};
+use sitta_serve::{Accounts, Certificate, Options, Running, Timeouts};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::{Access, Location, Password, Result, Store, s3, sitta, smb};
@@ -123,6 +123,7 @@ impl Sitta {
             accounts: Accounts::open(&dir.path().join("server.db")).unwrap(),
             certificate: Certificate::own(&dir.path().join("tls"), &["localhost".into()]).unwrap(),
             index: None,
+            timeouts: Timeouts::default(),
         };
         let running = runtime.block_on(sitta_serve::start(options)).unwrap();
         let mut access = Access::default();

@@ -40,15 +40,31 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, T
     }
     let mut tags = Vec::new();
     for value in headers.get_all(name) {
-        for tag in value.to_str().unwrap_or_default().split(',').map(str::trim) {
-            let bare = tag.strip_prefix("W/").unwrap_or(tag);
-            if bare != "*" && !(bare.len() >= 2 && bare.starts_with('"') && bare.ends_with('"')) {
-                return Err(header(name, value, "write * or ETags in double quotes"));
-            }
-            tags.push(tag.to_owned());
-        }
+        let given = value.to_str().ok().and_then(listed).filter(|tags| !tags.is_empty());
+        let given = given.ok_or_else(|| header(name, value, "write * or ETags in double quotes"))?;
+        tags.extend(given.into_iter().map(str::to_owned));
     }
     Ok(Some(tags))
+}
+
+/// The tags of a list (RFC 9110, 8.8.3); a comma may stand in a tag. None if it is no such list.
+fn listed(text: &str) -> Option<Vec<&str>> {
+    let (mut tags, mut rest) = (Vec::new(), text.trim());
+    while !rest.is_empty() {
+        let quoted = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"');
+        let behind = match quoted {
+            Some(quoted) => quoted.split_once('"')?.1,
+            None => rest.strip_prefix('*')?,
+        };
+        tags.push(&rest[..rest.len() - behind.len()]);
+        let behind = behind.trim_start();
+        rest = match behind.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if behind.is_empty() => behind,
+            None => return None,
+        };
+    }
+    Some(tags)
 }
 
 /// A header that is not understood.
@@ -68,6 +84,15 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn tags_are_told_apart() {
+        assert_eq!(listed(r#""a", W/"b,c","" "#), Some(vec![r#""a""#, r#"W/"b,c""#, r#""""#]));
+        assert_eq!(listed("*"), Some(vec!["*"]));
+        for odd in ["a", "\"a", "\"a\" \"b\"", "W/", "W/a", "*x", ","] {
+            assert_eq!(listed(odd), None, "{odd}");
+        }
     }
 
     #[test]

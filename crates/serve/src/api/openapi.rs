@@ -1,5 +1,6 @@
 //! The description of the interface for other programs (OpenAPI 3.1).
 
+mod patterns;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -64,7 +65,10 @@ impl Operation {
     }
 
     fn header(self, name: &str, what: &str) -> Self {
-        let schema = json!({"type": "string"});
+        let schema = match patterns::header(name) {
+            Some(pattern) => json!({"type": "string", "pattern": pattern}),
+            None => json!({"type": "string"}),
+        };
         self.parameter(json!({"name": name, "in": "header", "description": what, "schema": schema}))
     }
 
@@ -106,17 +110,21 @@ impl Operation {
 /// A parameter behind the `?`.
 fn query(name: &str) -> Value {
     let text = json!({"type": "string"});
+    let like = |pattern: &str| json!({"type": "string", "pattern": pattern});
     let (what, schema) = match name {
         "recursive" => ("All below the directory, not only what it holds itself", json!({"type": "boolean"})),
         "ext" => ("Only files whose names end so: jpg,png", text),
         "glob" => (
             "Only what matches, for example IMG_*; with ! in front, what does not. May be given several times",
-            json!({"type": "array", "items": {"type": "string"}}),
+            json!({"type": "array", "items": {"type": "string", "minLength": 1}}),
         ),
-        "since" => ("Only files modified then or later: RFC 3339, or so long ago: 90s, 30m, 24h, 2d, 3w", text),
-        "until" => ("Only files modified before then", text),
-        "min_size" => ("Only files of at least this size: 4096, 10MiB", text),
-        "max_size" => ("Only files of at most this size", text),
+        "since" => (
+            "Only files modified then or later: RFC 3339, or so long ago: 90s, 30m, 24h, 2d, 3w",
+            like(patterns::WHEN),
+        ),
+        "until" => ("Only files modified before then", like(patterns::WHEN)),
+        "min_size" => ("Only files of at least this size: 4096, 10MiB", like(patterns::SIZE)),
+        "max_size" => ("Only files of at most this size", like(patterns::SIZE)),
         "contains" => ("Only files in which exactly this text stands", text),
         "name" => ("Only what has this text in its name (not in the path before it), in capitals or not", text),
         "sort" => (
@@ -131,7 +139,7 @@ fn query(name: &str) -> Value {
         ),
         "nodes" => ("The level, and which of its nodes: 2:0-15,18", text),
         "parents" => ("Make the directories above it too", json!({"type": "boolean", "default": false})),
-        "to" => ("The new path in the share", text),
+        "to" => ("The new path in the share", like(patterns::PATH)),
         _ => ("", text),
     };
     json!({"name": name, "in": "query", "description": what, "required": name == "to", "schema": schema})

@@ -164,7 +164,8 @@ fn modified(headers: &HeaderMap) -> Result<Option<Time>, Trouble> {
 
 /// A point in time as HTTP writes it (RFC 9110, 5.6.7).
 pub(crate) fn dated(text: &str) -> Option<Time> {
-    DateTimeParser::new().parse_timestamp(text).ok().map(|at| Time::new(at.as_second(), 0))
+    // Some clients get the day of the week wrong.
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok().map(|at| Time::new(at.as_second(), 0))
 }
 
 /// `1700000000`, `1700000000.25`

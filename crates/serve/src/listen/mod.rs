@@ -1,5 +1,7 @@
 //! Listening: on each address by TCP and by UDP, with the same port.
 
+mod arriving;
+mod progress;
 mod quic;
 mod tcp;
 
@@ -16,6 +18,27 @@ use crate::{Certificate, ServeError};
 
 /// How long requests that are being answered may still take when the server stops.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connections at a time, by TCP and by UDP each; more wait by TCP, and are refused by UDP.
+const CONNECTIONS: usize = 8192;
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// To agree on TLS.
+    pub handshake: Duration,
+    /// To send a request's head; also to send the first one, and by HTTP/1.1 the next one.
+    pub head: Duration,
+    /// To send or take the next piece of a body. Where the network's buffers are full, a piece is up to a megabyte.
+    pub stall: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let [handshake, head, stall] = [10, 30, 300].map(Duration::from_secs);
+        Self { handshake, head, stall }
+    }
+}
 
 /// A server that listens.
 #[derive(Debug)]
@@ -43,7 +66,7 @@ pub(crate) async fn start(
     router: Router,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    addresses: &[SocketAddr],
+    (addresses, timeouts): (&[SocketAddr], Timeouts),
     certificate: &Certificate,
 ) -> Result<Running, ServeError> {
     let tls = Arc::new(certificate.config(&[b"h2", b"http/1.1"])?);
@@ -65,8 +88,8 @@ pub(crate) async fn start(
             }
         };
         running.addresses.push(tcp.local_addr().map_err(failed)?);
-        running.tasks.spawn(tcp::serve(tcp, tls.clone(), router.clone(), stopped.clone()));
-        running.tasks.spawn(quic::serve(udp, router.clone(), stopped.clone()));
+        running.tasks.spawn(tcp::serve(tcp, tls.clone(), router.clone(), timeouts, stopped.clone()));
+        running.tasks.spawn(quic::serve(udp, router.clone(), timeouts, stopped.clone()));
     }
     Ok(running)
 }

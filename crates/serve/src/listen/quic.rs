@@ -1,5 +1,6 @@
 //! HTTP/3 over QUIC over UDP (RFC 9114), with the same router.
 
+use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -16,8 +17,11 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
 use sitta_store::sitta::quic::transport;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
+use super::arriving::Arriving;
+use super::{CONNECTIONS, Timeouts};
 use crate::api::Peer;
 
 /// Buffers of the UDP socket, where the system allows them.
@@ -40,18 +44,27 @@ pub(super) fn bind(address: SocketAddr, tls: rustls::ServerConfig) -> io::Result
 }
 
 /// Answers until it is stopped.
-pub(super) async fn serve(endpoint: Endpoint, router: Router, mut stopped: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    endpoint: Endpoint,
+    router: Router,
+    timeouts: Timeouts,
+    mut stopped: watch::Receiver<bool>,
+) {
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         let Some(incoming) = incoming else { break };
+        if endpoint.open_connections() > CONNECTIONS {
+            incoming.refuse();
+            continue;
+        }
         let (router, stopped) = (router.clone(), stopped.clone());
         tokio::spawn(async move {
             let peer = incoming.remote_address();
-            if let Ok(connection) = incoming.await {
-                connected(connection, peer, router, stopped).await;
+            if let Ok(Ok(connection)) = timeout(timeouts.handshake, incoming.into_future()).await {
+                connected(connection, peer, router, timeouts, stopped).await;
             }
         });
     }
@@ -63,6 +76,7 @@ async fn connected(
     connection: quinn::Connection,
     peer: SocketAddr,
     router: Router,
+    timeouts: Timeouts,
     mut stopped: watch::Receiver<bool>,
 ) {
     let connection = h3::server::Connection::<_, Bytes>::new(h3_quinn::Connection::new(connection)).await;
@@ -82,8 +96,8 @@ async fn connected(
         };
         let router = router.clone();
         tokio::spawn(async move {
-            if let Ok((request, stream)) = resolver.resolve_request().await {
-                answer(request, stream, peer, router).await;
+            if let Ok(Ok((request, stream))) = timeout(timeouts.head, resolver.resolve_request()).await {
+                answer(request, stream, peer, router, timeouts.stall).await;
             }
         });
     }
@@ -91,7 +105,7 @@ async fn connected(
 
 type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
 
-async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: Router) {
+async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: Router, stall: Duration) {
     let (mut sender, receiver) = stream.split();
     let body = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
@@ -101,7 +115,7 @@ async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: 
             Err(error) => Some((Err(io::Error::other(error)), None)),
         }
     });
-    let mut request = request.map(|()| Body::from_stream(body.boxed()));
+    let mut request = request.map(|()| Arriving::within(stall, Body::from_stream(body.boxed())));
     request.extensions_mut().insert(Peer(peer));
     // Here the host stands in the request's URI only.
     if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
@@ -114,10 +128,12 @@ async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: 
     }
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return sender.stop_stream(BROKEN) };
-        if let Ok(data) = frame.into_data()
-            && sender.send_data(data).await.is_err()
-        {
-            return;
+        let Ok(data) = frame.into_data() else { continue };
+        match timeout(stall, sender.send_data(data)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            // The client takes nothing.
+            Err(_) => return sender.stop_stream(BROKEN),
         }
     }
     let _ = sender.finish().await;

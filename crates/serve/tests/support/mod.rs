@@ -12,7 +12,7 @@ use std::sync::Arc;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, Share};
+use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, Share, Timeouts};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::web::WebOptions;
@@ -27,6 +27,8 @@ pub struct Served {
     pub fingerprint: String,
     /// Folders that are shared beside it from the next start on, and whether they may be written to.
     pub also: Vec<(&'static str, PathBuf, bool)>,
+    /// How long clients may take, from the next start on.
+    pub timeouts: Timeouts,
     running: Option<Running>,
     share: Option<(Arc<dyn Store>, bool)>,
     /// How it is indexed from the next start on.
@@ -53,8 +55,8 @@ impl Served {
         prepare(&Accounts::open(&dir.path().join("server.db")).expect("accounts"));
         let address = "127.0.0.1:0".parse().expect("an address");
         let share = share(dir.path().join("shared"));
-        let mut served =
-            Self { dir, address, fingerprint: String::new(), also: Vec::new(), running: None, share, index: None };
+        let (timeouts, fingerprint, also) = (Timeouts::default(), String::new(), Vec::new());
+        let mut served = Self { dir, address, fingerprint, also, timeouts, running: None, share, index: None };
         served.start_again().await;
         served
     }
@@ -77,6 +79,7 @@ impl Served {
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
             index: self.index.clone(),
+            timeouts: self.timeouts,
         };
         let running = sitta_serve::start(options).await.expect("started");
         self.address = running.addresses()[0];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sitta_serve::audit::{self, Record};
 use sitta_serve::{
     Accounts, Certificate, CertificateFiles, IndexEvent, IndexNotice, IndexOptions, Options, ServeError, Share,
+    Timeouts,
 };
 use sitta_store::Flow;
 use sitta_tree::Printable;
@@ -195,7 +196,8 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     // Without a place for it there is none.
     let index = context.cache_dir().ok().map(|dir| IndexOptions::new(dir.join("index"), sender));
     let shares = shares.into_iter().map(|(share, _)| share).collect();
-    let options = Options { listen, shares, accounts, certificate, index };
+    let options = Options { listen, shares, accounts, certificate, index, timeouts: Timeouts::default() };
+    raise_descriptors();
     let running = sitta_serve::start(options).await.map_err(|error| failure(&error))?;
     tell(context, &labels, running.addresses(), &fingerprint, nobody)?;
     let flow = Arc::new(Flow::default());
@@ -214,6 +216,13 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         out.flush()?;
     }
     Ok(Exit::Done)
+}
+
+/// As many connections and open files as the system allows; many allow far less unless asked.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Where to listen; of the usual addresses those that this machine has.
