@@ -103,8 +103,10 @@ fn curl(world: &World, arguments: &[&str]) -> (String, String) {
     command.arg("--cacert").arg(world.path(CERTIFICATE)).args(arguments).current_dir(world.path(""));
     let output = command.output().expect("it runs");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{told} {}", String::from_utf8_lossy(&output.stderr));
     let (answer, status) = told.rsplit_once('\n').expect("a status");
+    // By HTTP/2, curl may complain of an answer that came before it had sent all; it has it.
+    let refused = status.starts_with('4') || status == "507";
+    assert!(output.status.success() || refused, "{told} {}", String::from_utf8_lossy(&output.stderr));
     (status.to_owned(), answer.to_owned())
 }
 
