@@ -45,6 +45,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["dbus-run-session"], "dbus-daemon"),
     debian(&["exim4"], "exim4-daemon-light"),
     debian(&["gnome-keyring-daemon"], "gnome-keyring"),
+    debian(&["ip"], "iproute2"),
     debian(&["litmus"], "litmus"),
     debian(&["mkfifo"], "coreutils"),
     debian(&["mount"], "mount"),
