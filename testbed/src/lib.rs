@@ -20,6 +20,7 @@ pub mod relay;
 pub mod s3;
 pub mod samba;
 pub mod sshd;
+pub mod tunnel;
 
 /// How long a server may take to answer. Generous: the machine may be busy with builds.
 const PATIENCE: Duration = Duration::from_secs(30);

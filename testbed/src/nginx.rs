@@ -132,15 +132,7 @@ impl Nginx {
              events {{ worker_connections 512; }}\nhttp {{\naccess_log off;\nclient_max_body_size 0;\n\
              default_type application/octet-stream;\nkeepalive_requests 100000;\n"
         );
-        for (directive, dir) in [
-            ("client_body_temp_path", "tmp/body"),
-            ("proxy_temp_path", "tmp/proxy"),
-            ("fastcgi_temp_path", "tmp/fastcgi"),
-            ("uwsgi_temp_path", "tmp/uwsgi"),
-            ("scgi_temp_path", "tmp/scgi"),
-        ] {
-            let _ = writeln!(config, "{directive} {home}/{dir};");
-        }
+        config += &temp_paths(self.home.path());
         let denied = "location ~ \"^/files/.*denied\" { return 403; }";
         let locations = [
             ("files", "autoindex on;"),
@@ -169,4 +161,13 @@ impl Nginx {
         );
         config
     }
+}
+
+/// Lines of a config that keep what nginx puts aside below `home`: Debian's own folders are for root.
+pub fn temp_paths(home: &Path) -> String {
+    let home = home.display();
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].iter().fold(String::new(), |mut lines, what| {
+        let _ = writeln!(lines, "{what}_temp_path {home}/tmp/{what};");
+        lines
+    })
 }

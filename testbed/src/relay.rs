@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const DATAGRAM: usize = 65536;
 /// How often it is looked whether it is over.
 const TICK: Duration = Duration::from_millis(100);
+/// How long what waits for the line may have to wait.
+const LONGEST_QUEUE: Duration = Duration::from_millis(100);
 
 /// How datagrams fare.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,8 +39,44 @@ struct Shared {
     line: Mutex<Line>,
     over: AtomicBool,
     lost: AtomicU64,
+}
+
+/// One direction of a line.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// When what was let in last has left.
+    free: Instant,
     /// The state of the pseudo-random numbers.
-    random: AtomicU64,
+    random: u64,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { free: Instant::now(), random: 0x9E37_79B9_7F4A_7C15 }
+    }
+}
+
+impl Way {
+    /// When so many bytes that are sent now arrive; none if they are lost.
+    pub fn due(&mut self, line: Line, bytes: usize) -> Option<Instant> {
+        let now = Instant::now();
+        let busy = line.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bytes as f64 / rate as f64));
+        let leaves = self.free.max(now) + busy;
+        if self.random() % 1000 < line.lost || leaves > now + LONGEST_QUEUE {
+            return None;
+        }
+        self.free = leaves;
+        Some(leaves + line.delay)
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = self.random;
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
 }
 
 impl Relay {
@@ -49,12 +87,8 @@ impl Relay {
     pub fn to(server: u16, port: u16, line: Line) -> io::Result<Self> {
         let socket = listening(port)?;
         let port = socket.local_addr()?.port();
-        let shared = Arc::new(Shared {
-            line: Mutex::new(line),
-            over: AtomicBool::new(false),
-            lost: AtomicU64::new(0),
-            random: AtomicU64::new(0x9E37_79B9_7F4A_7C15),
-        });
+        let shared =
+            Arc::new(Shared { line: Mutex::new(line), over: AtomicBool::new(false), lost: AtomicU64::new(0) });
         let (relay, socket) = (shared.clone(), Arc::new(socket));
         thread::spawn(move || relay.run(&socket, (Ipv4Addr::LOCALHOST, server).into()));
         Ok(Self { port, shared })
@@ -114,28 +148,16 @@ impl Shared {
     /// Gives what comes, and is not lost, with the time when it is due.
     fn receive(&self, socket: &UdpSocket, mut give: impl FnMut(SocketAddr, Vec<u8>, Instant)) {
         let mut buffer = vec![0; DATAGRAM];
-        let mut free = Instant::now();
+        let mut way = Way::default();
         while !self.over.load(SeqCst) {
             let Ok((n, from)) = socket.recv_from(&mut buffer) else { continue };
             let line = *self.line.lock().unwrap_or_else(|e| e.into_inner());
-            let now = Instant::now();
-            let busy = line.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(n as f64 / rate as f64));
-            let waits = free.max(now) + busy;
-            if self.random() % 1000 < line.lost || waits > now + Duration::from_millis(100) {
+            let Some(due) = way.due(line, n) else {
                 self.lost.fetch_add(1, SeqCst);
                 continue;
-            }
-            free = waits;
-            give(from, buffer[..n].to_vec(), waits + line.delay);
+            };
+            give(from, buffer[..n].to_vec(), due);
         }
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-    fn random(&self) -> u64 {
-        let mut z = self.random.fetch_add(0x9E37_79B9_7F4A_7C15, SeqCst);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
     }
 }
 

@@ -46,6 +46,7 @@ pub const TESTS: &[Tool] = &[
     debian(&["exim4"], "exim4-daemon-light"),
     debian(&["faketime"], "faketime"),
     debian(&["gnome-keyring-daemon"], "gnome-keyring"),
+    debian(&["ip"], "iproute2"),
     debian(&["litmus"], "litmus"),
     debian(&["mkfifo"], "coreutils"),
     debian(&["mount"], "mount"),

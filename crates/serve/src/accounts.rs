@@ -116,10 +116,9 @@ impl Accounts {
 
     /// Whether nobody needs to log in yet: there is neither user nor token.
     pub fn is_empty(&self) -> bool {
-        let any =
-            self.db().query_row("SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM token)", [], |row| {
-                row.get::<_, bool>(0)
-            });
+        let any = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM token)";
+        let db = self.db();
+        let any = db.prepare_cached(any).and_then(|mut any| any.query_row([], |row| row.get::<_, bool>(0)));
         // Where that cannot be told, nobody comes in without a login.
         matches!(any, Ok(false))
     }
@@ -208,11 +207,13 @@ impl Accounts {
     /// What a token opens at `now`, in seconds since 1970; none if it is none of ours, or has ended.
     pub fn by_token(&self, token: &str, now: i64) -> Option<(String, Scope)> {
         let hash = blake3::hash(token.as_bytes());
-        let found = self.db().query_row(
-            "SELECT name, shares, write FROM token WHERE hash = ? AND (expires IS NULL OR expires > ?)",
-            params![&hash.as_bytes()[..], now],
-            |row| Ok((row.get(0)?, scope(row.get(1)?, row.get(2)?))),
-        );
+        let token = "SELECT name, shares, write FROM token WHERE hash = ? AND (expires IS NULL OR expires > ?)";
+        let db = self.db();
+        let found = db.prepare_cached(token).and_then(|mut token| {
+            token.query_row(params![&hash.as_bytes()[..], now], |row| {
+                Ok((row.get(0)?, scope(row.get(1)?, row.get(2)?)))
+            })
+        });
         found.optional().ok().flatten()
     }
 

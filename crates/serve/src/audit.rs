@@ -19,6 +19,9 @@ const WAITING: usize = 4096;
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 const MOST: i64 = 1_000_000;
 
+/// What comes within so long is written down together: being woken costs more than writing down.
+const GATHERING: Duration = Duration::from_millis(20);
+
 /// So often that is looked at.
 const CHORES: Duration = Duration::from_secs(3600);
 
@@ -102,6 +105,7 @@ fn write(mut db: Connection, mut receiver: mpsc::Receiver<Record>) {
             chores = Some(Instant::now());
             let _ = forget(&db, Timestamp::now());
         }
+        std::thread::sleep(GATHERING);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::peers::command;
-use super::{Bench, Contender, Target, data, delta, pack, remote, search, sync, table};
+use super::{Bench, Contender, Target, data, delta, load, loss, pack, remote, search, serve, sync, table};
 use crate::Result;
 use crate::measure::measure;
 use crate::tools::thousands;
@@ -29,6 +29,10 @@ pub const ALL: &[(&str, Case)] = &[
     ("delta", delta::delta),
     ("latency", sync::latency),
     ("latency-of-peers", sync::latency_of_peers),
+    ("download", serve::download),
+    ("requests", serve::requests),
+    ("loss", loss::loss),
+    ("load", load::load),
 ];
 
 pub(super) fn us<'a>(command: impl Fn(usize) -> Command + 'a) -> Contender<'a> {

@@ -1,12 +1,17 @@
 //! Sitta and its peers on the same data, in turn: A B A B …
 
 mod cases;
+mod client;
 mod data;
 mod delta;
+mod load;
+mod loss;
 mod pack;
 mod peers;
 mod remote;
 mod search;
+mod serve;
+mod server;
 mod sync;
 mod table;
 
@@ -22,7 +27,7 @@ cargo xtask bench [OPTIONS]
 
   --dir DIR     where the data goes, on the disk to measure (default: the target directory); needs some 30 GB
   --only NAME   one of: scan, no-change, small, large, hash, memory, pack, unpack, search, s3, smb, sftp, sync, delta,
-                latency, latency-of-peers; may be given more than once
+                latency, latency-of-peers, download, requests, loss, load; may be given more than once
   --rounds N    timed rounds (default 5; 3 for large files)
   --quick       little data and few rounds: shows that it works, not how fast
   --install     installs first what is missing: servers and peers from Debian (as root), PyPI and crates.io, the

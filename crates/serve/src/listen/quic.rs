@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
-use sitta_store::sitta::quic::transport;
+use sitta_store::sitta::quic::{socket, transport};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -23,9 +23,6 @@ use tower::ServiceExt;
 use super::arriving::Arriving;
 use super::{CONNECTIONS, Timeouts};
 use crate::api::Peer;
-
-/// Buffers of the UDP socket, where the system allows them.
-const SOCKET_BUFFER: usize = 4 << 20;
 
 /// `H3_INTERNAL_ERROR` (RFC 9114, 8.1): a body that broke off must not look as if it were whole.
 const BROKEN: h3::error::Code = h3::error::Code::H3_INTERNAL_ERROR;
@@ -37,10 +34,7 @@ pub(super) fn bind(address: SocketAddr, tls: rustls::ServerConfig) -> io::Result
     transport.max_concurrent_bidi_streams(VarInt::from_u32(256)).keep_alive_interval(Some(Duration::from_secs(15)));
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
-    let socket = UdpSocket::bind(address)?;
-    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER);
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+    Endpoint::new(EndpointConfig::default(), Some(config), socket(address)?, Arc::new(TokioRuntime))
 }
 
 /// Answers until it is stopped.

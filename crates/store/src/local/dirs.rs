@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use sitta_tree::RelPath;
 
 /// As much of a path as one system call takes.
-const STRETCH: usize = 3000;
+pub(super) const STRETCH: usize = 3000;
 /// How many directories are kept open.
 const KEPT: usize = 8;
 

@@ -4,6 +4,7 @@
 //! whoever swaps a directory for a link meanwhile leads nobody out of the root.
 
 mod batch;
+mod cached;
 mod change;
 mod content;
 mod dirs;
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
+use futures::stream::StreamExt;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, Printable, RelPath, Tree};
@@ -61,6 +63,7 @@ struct Inner {
     capabilities: Capabilities,
     stable_ids: bool,
     fine_times: bool,
+    on_disk: bool,
     /// The root's handle, from the last scan or the first use on.
     root: RwLock<Option<Root>>,
     learned: Learned,
@@ -98,7 +101,7 @@ impl LocalStore {
         let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
         let path = std::path::absolute(given).map_err(|e| Error::new(ErrorKind::Unsupported, &shown, None, e))?;
         let path = canonical(&path);
-        let probe::Probed { capabilities, stable_ids, fine_times } = probe::probe(&path);
+        let probe::Probed { capabilities, stable_ids, fine_times, on_disk } = probe::probe(&path);
         let learned = Learned {
             masked: AtomicU32::new(u32::MAX),
             no_clone_from: AtomicU64::new(0),
@@ -112,6 +115,7 @@ impl LocalStore {
             capabilities,
             stable_ids,
             fine_times,
+            on_disk,
             root: RwLock::new(None),
             learned,
             mounts: Mutex::new(Vec::new()),
@@ -288,6 +292,9 @@ impl Store for LocalStore {
     }
 
     async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
+        if let Some(entry) = cached::stat(&self.inner, path) {
+            return Ok(Some(entry));
+        }
         let path = path.clone();
         self.blocking(move |inner| {
             let entry = inner.stat(&path).map_err(|errno| inner.error(&path, errno))?;
@@ -303,6 +310,10 @@ impl Store for LocalStore {
     }
 
     async fn fetch(&self, path: &RelPath, version: &Fingerprint, offset: u64) -> Result<Fetched> {
+        if let Some(bytes) = cached::read(&self.inner, path, version, offset) {
+            let bytes = futures::stream::once(std::future::ready(Ok(bytes))).boxed();
+            return Ok(Fetched { bytes, meta: None, pinned: true });
+        }
         let (path, version) = (path.clone(), *version);
         let bytes = self.blocking(move |inner| read::pinned(inner, path, &version, offset)).await?;
         Ok(Fetched { bytes, meta: None, pinned: true })

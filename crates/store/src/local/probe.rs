@@ -28,6 +28,8 @@ pub(super) struct Probed {
     pub stable_ids: bool,
     /// No two changes get the same time if somebody looks between them.
     pub fine_times: bool,
+    /// It is on this machine: what is in memory is told without asking anybody.
+    pub on_disk: bool,
 }
 
 /// What the file system that holds `path`, or its nearest existing parent, can do.
@@ -69,8 +71,9 @@ pub(super) fn probe(path: &Path) -> Probed {
         batch: 256,
         batches: threads,
     };
-    let fine_times = matches!(magic, EXT | XFS | BTRFS | TMPFS) && kernel_tells_changes_apart();
-    Probed { capabilities, stable_ids, fine_times }
+    let on_disk = matches!(magic, EXT | XFS | BTRFS | TMPFS);
+    let fine_times = on_disk && kernel_tells_changes_apart();
+    Probed { capabilities, stable_ids, fine_times, on_disk }
 }
 
 /// Linux 6.13 and later give a change a finer time if the last one was looked at since.

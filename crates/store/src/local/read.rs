@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::StreamExt;
+use rustix::buffer::spare_capacity;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use sitta_tree::{Fingerprint, Kind, RelPath};
@@ -76,6 +77,14 @@ fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, Stat, Fingerprint), F
     }
 }
 
+/// Nobody wrote into the file since it was looked at. Whoever replaces it takes away its name, which changes no byte.
+pub(super) fn is_unchanged(fd: &OwnedFd, then: &Stat) -> Result<bool, Errno> {
+    let now = rustix::fs::fstat(fd)?;
+    let content = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+    let meta = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
+    Ok(content(&now) == content(then) && (meta(&now) == meta(then) || now.st_nlink < then.st_nlink))
+}
+
 struct Reader {
     inner: Arc<Inner>,
     path: RelPath,
@@ -87,14 +96,14 @@ struct Reader {
 }
 
 impl Reader {
-    /// Nobody wrote into the file since it was opened. Whoever replaces it takes away its name, which changes no byte.
+    /// Nobody wrote into the file since it was opened, if that matters.
     fn check(&self) -> Result<()> {
         let Some(then) = &self.pinned else { return Ok(()) };
-        let now = rustix::fs::fstat(&*self.fd).map_err(|errno| self.inner.error(&self.path, errno))?;
-        let content = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-        let meta = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
-        let same = content(&now) == content(then) && (meta(&now) == meta(then) || now.st_nlink < then.st_nlink);
-        if same { Ok(()) } else { Err(changed(&self.inner, &self.path)) }
+        match is_unchanged(&self.fd, then) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(changed(&self.inner, &self.path)),
+            Err(errno) => Err(self.inner.error(&self.path, errno)),
+        }
     }
 
     /// The next chunk; none at the end, which may come early if the file was cut meanwhile.
@@ -103,24 +112,23 @@ impl Reader {
         if want == 0 {
             return Ok(None);
         }
-        let mut buffer = BytesMut::zeroed(want);
-        let mut have = 0;
-        while have < want {
-            match rustix::io::pread(&*self.fd, &mut buffer[have..], self.at + have as u64) {
+        let mut buffer = Vec::with_capacity(want);
+        while buffer.len() < want {
+            let at = self.at + buffer.len() as u64;
+            match rustix::io::pread(&*self.fd, spare_capacity(&mut buffer), at) {
                 Ok(0) => break,
-                Ok(n) => have += n,
-                Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(self.inner.error(&self.path, errno)),
             }
         }
-        if have < want {
-            self.end = self.at + have as u64;
+        buffer.truncate(want);
+        self.at += buffer.len() as u64;
+        if buffer.len() < want {
+            self.end = self.at;
         }
-        self.at += have as u64;
-        buffer.truncate(have);
         if self.at >= self.end {
             self.check()?;
         }
-        Ok((have > 0).then(|| buffer.freeze()))
+        Ok((!buffer.is_empty()).then(|| buffer.into()))
     }
 }

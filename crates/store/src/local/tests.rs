@@ -54,6 +54,11 @@ async fn without_links_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_another_machine() {
+    with(|inner| inner.on_disk = false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_stable_ids() {
     with(|inner| {
         inner.stable_ids = false;

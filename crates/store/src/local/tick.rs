@@ -47,6 +47,11 @@ impl Youngest {
         }
     }
 
+    /// There is none that a tick would have to be waited for.
+    pub fn is_none(&self) -> bool {
+        self.latest == i128::MIN
+    }
+
     /// Waits until the tick of the youngest file is over, for a file system whose times are multiples of `precision`.
     pub fn wait(&self, precision: u64, flow: &Flow) {
         let tick = i128::from(precision.max(1));
