@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::render::style::Style;
+use crate::render::table::Table;
 
 /// Standard output, buffered. Whoever reads it may leave at any time (`| head`): that ends the program quietly.
 #[derive(Debug)]
@@ -22,6 +23,17 @@ impl Out {
     /// Writes a line.
     pub fn line(&mut self, line: impl fmt::Display) -> Outcome<()> {
         writeln!(self.writer, "{line}").map_err(|e| failed(&e))
+    }
+
+    /// Writes a table, its first row as its head.
+    pub fn table(&mut self, table: &Table, style: Style) -> Outcome<()> {
+        for (index, line) in table.lines().enumerate() {
+            match index {
+                0 => self.line(style.accent(line))?,
+                _ => self.line(line)?,
+            }
+        }
+        Ok(())
     }
 
     /// Writes bytes as they are.

@@ -9,6 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -213,9 +214,10 @@ impl Cache {
             }
         }
         let listed = self.table.names().map_err(|e| self.error(e))?;
+        let names: HashSet<String> = listed.iter().map(|(key, _)| key.hex()).collect();
         for name in &found {
             let is_file = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if is_left_over(name.as_bytes()) || (is_file && !listed.iter().any(|(key, _)| key.hex() == *name)) {
+            if is_left_over(name.as_bytes()) || (is_file && !names.contains(name)) {
                 let _ = fs::remove_file(self.dir.join(name));
             }
         }

@@ -71,9 +71,7 @@ fn show(context: &Context) -> Outcome {
             let (name, size) = (about.path.to_string(), units::size(about.size));
             table.row(vec![name, size, units::local_time(used, &zone), about.location.clone()]);
         }
-        for (index, line) in table.lines().enumerate() {
-            if index == 0 { out.line(context.out_style.accent(line))? } else { out.line(line)? }
-        }
+        out.table(&table, context.out_style)?;
     }
     out.flush()?;
     context.say(match limit {

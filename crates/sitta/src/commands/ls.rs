@@ -112,9 +112,7 @@ fn print_long(context: &Context, out: &mut Out, found: &[Found], rows: &[Row<'_>
         }
         table.row(cells);
     }
-    for (index, line) in table.lines().enumerate() {
-        if index == 0 { out.line(context.out_style.accent(line))? } else { out.line(line)? }
-    }
+    out.table(&table, context.out_style)?;
     Ok(())
 }
 

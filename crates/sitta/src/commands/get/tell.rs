@@ -43,9 +43,7 @@ pub fn tell(context: &Context, got: &Got) -> Outcome {
             units::local_time(got.entry.meta.mtime, &context.zone()),
             got.hash.to_string(),
         ]);
-        for (index, line) in table.lines().enumerate() {
-            if index == 0 { out.line(context.out_style.accent(line))? } else { out.line(line)? }
-        }
+        out.table(&table, context.out_style)?;
     }
     out.flush()?;
     if !context.json && !context.quiet {

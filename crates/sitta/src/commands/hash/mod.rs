@@ -121,12 +121,7 @@ impl<'c> Sums<'c> {
 
     fn end(mut self) -> Outcome<Out> {
         if self.long && !self.context.json && self.files > 0 {
-            for (index, line) in self.table.lines().enumerate() {
-                match index {
-                    0 => self.out.line(self.context.out_style.accent(line))?,
-                    _ => self.out.line(line)?,
-                }
-            }
+            self.out.table(&self.table, self.context.out_style)?;
         }
         Ok(self.out)
     }

@@ -89,9 +89,7 @@ fn tell(context: &Context, place: &Place, emptied: &Emptied, dry_run: bool, all:
             let files = units::count(gone.files);
             table.row(vec![when(context, &gone.run), files, units::size(gone.bytes), gone.run.id.to_string()]);
         }
-        for (index, line) in table.lines().enumerate() {
-            if index == 0 { out.line(context.out_style.accent(line))? } else { out.line(line)? }
-        }
+        out.table(&table, context.out_style)?;
         out.flush()?;
     }
     let console = &context.console;

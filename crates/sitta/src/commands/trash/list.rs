@@ -80,9 +80,7 @@ async fn list(context: &Context, args: &TrashListArgs) -> Outcome {
 }
 
 fn print(context: &Context, out: &mut Out, table: &Table) -> Outcome<()> {
-    for (index, line) in table.lines().enumerate() {
-        if index == 0 { out.line(context.out_style.accent(line))? } else { out.line(line)? }
-    }
+    out.table(table, context.out_style)?;
     Ok(())
 }
 
