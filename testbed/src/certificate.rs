@@ -15,6 +15,11 @@ pub struct Certificate {
 impl Certificate {
     /// Makes one in `dir`, with openssl.
     pub fn make(dir: &Path) -> Self {
+        Self::make_for(dir, 30)
+    }
+
+    /// Makes one that ends after so many days.
+    pub fn make_for(dir: &Path, days: u32) -> Self {
         let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
         let status = Command::new(crate::need("openssl"))
             .args([
@@ -26,7 +31,7 @@ impl Certificate {
                 "ec_paramgen_curve:prime256v1",
                 "-nodes",
                 "-days",
-                "30",
+                &days.to_string(),
             ])
             .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
             .args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth"])

@@ -68,6 +68,8 @@ pub const TESTS: &[Tool] = &[
     debian(&["zstd"], "zstd"),
     // A client of HTTP/3, as a module of the environment's own Python.
     Tool { names: &["python"], origin: Origin::Python("aioquic", "1.7.2", "aioquic") },
+    // What reads metrics as Prometheus does.
+    Tool { names: &["python"], origin: Origin::Python("prometheus_client", "0.26.0", "prometheus_client") },
     Tool { names: &["moto_server"], origin: Origin::Python("moto[s3,server]", "5.2.5", "moto") },
     Tool { names: &["schemathesis"], origin: Origin::Python("schemathesis", "4.32.5", "schemathesis") },
     RCLONE,

@@ -11,7 +11,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ServeError;
+use crate::{ServeError, database};
 
 /// What an account opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,13 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 /// More are not remembered.
 const MANY: usize = 1_000;
 
+/// What is safe on the disk when it is told to be: a token that was revoked must not come back.
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS user
+        (name TEXT PRIMARY KEY, password TEXT NOT NULL, shares TEXT, write INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS token
+        (name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, shares TEXT, write INTEGER NOT NULL, expires INTEGER);";
+
 /// The accounts of one server.
 pub struct Accounts {
     file: PathBuf,
@@ -79,22 +86,10 @@ impl Accounts {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(file: &Path) -> Result<Self, ServeError> {
-        let failed = |error: &dyn fmt::Display| ServeError::Accounts { file: file.into(), what: error.to_string() };
         if let Some(dir) = file.parent() {
-            std::fs::create_dir_all(dir).map_err(|error| failed(&error))?;
+            std::fs::create_dir_all(dir).map_err(|error| database::failed(file, &error))?;
         }
-        let db = Connection::open(file).map_err(|error| failed(&error))?;
-        private(file).map_err(|error| failed(&error))?;
-        db.busy_timeout(Duration::from_secs(10)).map_err(|error| failed(&error))?;
-        db.execute_batch(
-            "PRAGMA journal_mode = WAL;
-             CREATE TABLE IF NOT EXISTS user
-                (name TEXT PRIMARY KEY, password TEXT NOT NULL, shares TEXT, write INTEGER NOT NULL);
-             CREATE TABLE IF NOT EXISTS token
-                (name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, shares TEXT, write INTEGER NOT NULL,
-                 expires INTEGER);",
-        )
-        .map_err(|error| failed(&error))?;
+        let db = database::open(file, TABLES)?;
         let mut key = [0; 32];
         let salt = argon2::password_hash::phc::Salt::generate();
         key[..16].copy_from_slice(&salt.as_ref()[..16]);
@@ -111,7 +106,7 @@ impl Accounts {
     }
 
     fn failed(&self, error: &dyn fmt::Display) -> ServeError {
-        ServeError::Accounts { file: self.file.clone(), what: error.to_string() }
+        database::failed(&self.file, error)
     }
 
     /// Whether nobody needs to log in yet: there is neither user nor token.
@@ -260,12 +255,6 @@ fn scope(shares: Option<String>, write: bool) -> Scope {
     let shares =
         shares.map(|shares| shares.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect());
     Scope { shares, write }
-}
-
-/// For nobody else to read.
-fn private(file: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
 }
 
 #[cfg(test)]

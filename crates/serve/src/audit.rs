@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use tokio::sync::mpsc;
 
-use crate::ServeError;
+use crate::{ServeError, database};
 
 /// So many wait at most; whoever does more then waits for them.
 const WAITING: usize = 4096;
@@ -51,27 +51,17 @@ pub(crate) struct Audit {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-fn failed(file: &Path) -> impl Fn(rusqlite::Error) -> ServeError {
-    move |error| ServeError::Accounts { file: file.to_owned(), what: error.to_string() }
-}
-
-fn open(file: &Path) -> Result<Connection, rusqlite::Error> {
-    let db = Connection::open(file)?;
-    db.busy_timeout(Duration::from_secs(10))?;
-    db.execute_batch(
-        "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = NORMAL;
-         CREATE TABLE IF NOT EXISTS audit
-            (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, peer TEXT NOT NULL, what TEXT NOT NULL,
-             share TEXT NOT NULL, path BLOB NOT NULL, result TEXT NOT NULL);",
-    )?;
-    Ok(db)
-}
+/// A power cut may cost the last seconds: to wait for the disk each time would cost more than the requests.
+const TABLES: &str = "
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS audit
+        (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, peer TEXT NOT NULL, what TEXT NOT NULL,
+         share TEXT NOT NULL, path BLOB NOT NULL, result TEXT NOT NULL);";
 
 impl Audit {
     /// Begins to write into `file`.
     pub fn start(file: PathBuf) -> Result<Self, ServeError> {
-        let db = open(&file).map_err(failed(&file))?;
+        let db = database::open(&file, TABLES)?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let writer = std::thread::spawn(move || write(db, receiver));
         Ok(Self { sender, writer: Mutex::new(Some(writer)) })
@@ -137,7 +127,7 @@ pub fn read(file: &Path, limit: u32) -> Result<Vec<Record>, ServeError> {
     if !file.exists() {
         return Ok(Vec::new());
     }
-    let db = open(file).map_err(failed(file))?;
+    let db = database::open(file, TABLES)?;
     let query = "SELECT at, who, peer, what, share, path, result FROM audit ORDER BY id DESC LIMIT ?";
     let read = || -> Result<Vec<Record>, rusqlite::Error> {
         let mut select = db.prepare(query)?;
@@ -154,7 +144,7 @@ pub fn read(file: &Path, limit: u32) -> Result<Vec<Record>, ServeError> {
         })?;
         rows.collect()
     };
-    read().map_err(failed(file))
+    read().map_err(|error| database::failed(file, &error))
 }
 
 #[cfg(test)]
@@ -165,7 +155,7 @@ mod tests {
     fn what_is_old_or_too_much_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("server.db");
-        let mut db = open(&file).unwrap();
+        let mut db = database::open(&file, TABLES).unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let record = |days: i64| Record {
             at: now - jiff::SignedDuration::from_hours(24 * days),

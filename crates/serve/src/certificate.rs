@@ -4,13 +4,18 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use sitta_store::sitta::trust;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::ServeError;
 
@@ -23,31 +28,37 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// A certificate with its key.
-#[derive(Debug)]
+/// A certificate with its key. Clones show the same one, also when it was renewed.
+#[derive(Debug, Clone)]
 pub struct Certificate {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    file: PathBuf,
+    files: CertificateFiles,
+    shown: Arc<Shown>,
+}
+
+/// The certificate that new connections see.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Shown {
+    fn now(&self) -> Arc<CertifiedKey> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.now())
+    }
 }
 
 impl Certificate {
     /// Reads one.
     ///
     /// # Errors
-    /// If a file cannot be read or holds something else.
+    /// If a file cannot be read or holds something else, or if the key is another one's.
     pub fn read(files: &CertificateFiles) -> Result<Self, ServeError> {
-        let file = &files.certificate;
-        let chain: Result<Vec<_>, _> =
-            CertificateDer::pem_file_iter(file).map_err(|error| wrong(file, &error))?.collect();
-        let chain = chain.map_err(|error| wrong(file, &error))?;
-        if chain.is_empty() {
-            return Err(wrong(file, &"it holds none"));
-        }
-        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, &error))?;
-        let made = Self { chain, key, file: file.clone() };
-        made.config(&[])?;
-        Ok(made)
+        let shown = Arc::new(Shown(RwLock::new(read(files)?)));
+        Ok(Self { files: files.clone(), shown })
     }
 
     /// The one in `dir`, which is made at the first start. `names` are those that the server goes by.
@@ -64,23 +75,59 @@ impl Certificate {
 
     /// What people and clients compare: `sha256:` and the hash of the certificate.
     pub fn fingerprint(&self) -> String {
-        self.chain.first().map(|own| trust::fingerprint(own)).unwrap_or_default()
+        self.shown.now().end_entity_cert().map(|own| trust::fingerprint(own)).unwrap_or_default()
+    }
+
+    /// Where it stands.
+    pub fn file(&self) -> &Path {
+        &self.files.certificate
+    }
+
+    /// When it ends; none if it does not say so in a way that can be understood.
+    pub fn ends(&self) -> Option<Timestamp> {
+        let shown = self.shown.now();
+        let (_, read) = X509Certificate::from_der(shown.end_entity_cert().ok()?).ok()?;
+        Timestamp::from_second(read.validity().not_after.timestamp()).ok()
+    }
+
+    /// Shows what stands in the files from now on to whoever connects; whether that is another certificate than before.
+    ///
+    /// # Errors
+    /// If that cannot be used: then the one before goes on being shown. In the moment in which one file was replaced and the
+    /// other was not yet, that is so too.
+    pub fn renew(&self) -> Result<bool, ServeError> {
+        let read = read(&self.files)?;
+        let mut shown = self.shown.0.write().unwrap_or_else(PoisonError::into_inner);
+        let other = shown.cert != read.cert;
+        if other {
+            *shown = read;
+        }
+        Ok(other)
     }
 
     /// TLS with it, for these protocols (ALPN).
     pub(crate) fn config(&self, protocols: &[&[u8]]) -> Result<ServerConfig, ServeError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                builder.with_no_client_auth().with_single_cert(self.chain.clone(), self.key.clone_key())
-            })
-            .map_err(|error| wrong(&self.file, &error))?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| wrong(self.file(), &error))?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(self.shown.clone());
         // Early data (0-RTT) can be sent again by whoever recorded it: none is taken, by TCP or by QUIC.
         config.max_early_data_size = 0;
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(config)
     }
+}
+
+fn read(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, ServeError> {
+    let file = &files.certificate;
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(file).map_err(|error| wrong(file, &error))?.collect();
+    let chain = chain.map_err(|error| wrong(file, &error))?;
+    if chain.is_empty() {
+        return Err(wrong(file, &"it holds none"));
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, &error))?;
+    let key = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| wrong(file, &error))?;
+    Ok(Arc::new(key))
 }
 
 fn wrong(file: &Path, what: &dyn std::fmt::Display) -> ServeError {

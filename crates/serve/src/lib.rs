@@ -8,10 +8,12 @@ mod api;
 pub mod audit;
 mod certificate;
 mod chunks;
+mod database;
 mod dav;
 mod feed;
 mod index;
 mod listen;
+mod metrics;
 mod recent;
 mod share;
 mod sums;
@@ -35,6 +37,7 @@ use self::dav::{Locks, Properties};
 use self::index::Index;
 pub use self::index::{IndexEvent, IndexNotice, IndexOptions};
 pub use self::listen::{Running, Timeouts};
+use self::metrics::Metrics;
 pub use self::share::Share;
 use self::sums::Sums;
 use self::throttle::Throttle;
@@ -103,6 +106,8 @@ pub(crate) struct App {
     pub chunks: Chunks,
     /// Uploads that can be gone on with.
     pub uploads: Uploads,
+    /// What a monitor is told.
+    pub metrics: Metrics,
     /// Names of temporaries.
     pub temps: TempNames,
     /// Becomes true when the server is to stop: what has no end of its own ends then.
@@ -127,6 +132,7 @@ impl App {
             sums: Sums::default(),
             chunks: Chunks::default(),
             uploads: Uploads::default(),
+            metrics: Metrics::default(),
             temps: TempNames::new("api"),
             stopped,
         }
@@ -154,7 +160,8 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
         uploads.give_up();
     });
+    let connections = app.metrics.connections.clone();
     let router = api::router(Arc::new(app));
     let (listen, certificate) = (&options.listen, &options.certificate);
-    listen::start(router, stop, indexing, (listen, options.timeouts), certificate).await
+    listen::start(router, stop, indexing, (listen, options.timeouts), certificate, &connections).await
 }

@@ -195,14 +195,6 @@ async fn who_did_what_is_written_down() {
     drop(store.read(&RelPath::new("f").unwrap(), 0..1).await.unwrap());
     store.read(&RelPath::new("none").unwrap(), 0..1).await.err().expect("it is not there");
     served.stop().await;
-    let file = served.dir.path().join("server.db");
-    let told = || {
-        let records = sitta_serve::audit::read(&file, 100).unwrap();
-        let line = |r: &sitta_serve::audit::Record| {
-            format!("{} {} {}/{} {}", r.who, r.what, r.share, String::from_utf8_lossy(&r.path), r.result)
-        };
-        records.iter().rev().map(line).collect::<Vec<_>>()
-    };
     let expected = [
         "bob change files/ read_only",
         " login / login",
@@ -211,13 +203,7 @@ async fn who_did_what_is_written_down() {
         "ann get files/f done",
         "ann get files/none not_found",
     ];
-    for _ in 0..100 {
-        if told().len() >= expected.len() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert_eq!(told(), expected);
-    let all = fs::read(&file).unwrap();
+    assert_eq!(served.audited(expected.len()).await, expected);
+    let all = fs::read(served.dir.path().join("server.db")).unwrap();
     assert!(!all.windows(7).any(|part| part == b"hunter2"), "no password in it");
 }

@@ -380,14 +380,6 @@ async fn who_did_what_is_written_down() {
     status(ask(&client, &served, "DELETE", "d").basic_auth("bob", Some("right"))).await;
     status(ask(&client, &served, "PUT", "d").basic_auth("bob", Some("hunter2"))).await;
     served.stop().await;
-    let file = served.dir.path().join("server.db");
-    let told = || {
-        let records = sitta_serve::audit::read(&file, 100).unwrap();
-        let line = |r: &sitta_serve::audit::Record| {
-            format!("{} {} {}/{} {}", r.who, r.what, r.share, String::from_utf8_lossy(&r.path), r.result)
-        };
-        records.iter().rev().map(line).collect::<Vec<_>>()
-    };
     let expected = [
         "ann write files/f done",
         "ann get files/f done",
@@ -403,11 +395,5 @@ async fn who_did_what_is_written_down() {
         "bob remove files/d read_only",
         " login / login",
     ];
-    for _ in 0..100 {
-        if told().len() >= expected.len() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(told(), expected);
+    assert_eq!(served.audited(expected.len()).await, expected);
 }

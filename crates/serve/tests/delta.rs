@@ -3,24 +3,23 @@
 mod support;
 
 use std::fs;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::wire::{WireMeta, tag};
 use sitta_store::{
-    ByteStream, Capabilities, Displaced, ErrorKind, Flow, Location, Precondition, Result, ScanOptions, Source,
-    Store, What, Write, Written, sitta,
+    ByteStream, Displaced, ErrorKind, Flow, Location, Precondition, Result, Source, Store, What, Write, Written,
+    sitta,
 };
 use sitta_testbed::proxy::Proxy;
-use sitta_tree::{Entry, Meta, RelPath, Time, Tree};
+use sitta_tree::{Entry, Meta, RelPath, Time};
 use support::Served;
+use support::through::Through;
 
 /// What one byte may cost: a chunk or two, and the way to it in both trees.
 const ONE_BYTE: u64 = 130_000;
@@ -189,73 +188,31 @@ async fn files_with_nothing_in_common_are_sent_whole() {
     assert!(fs::read(rig.here()).unwrap() == old);
 }
 
-/// A disk that rots: of a file there, one reading gives other bytes, and nothing tells of it.
-#[derive(Debug)]
-struct Rotten {
-    inner: LocalStore,
-    readings: AtomicUsize,
-    /// Which reading that is.
-    rotten: AtomicUsize,
-}
-
-#[async_trait]
-impl Store for Rotten {
-    fn location(&self) -> &str {
-        self.inner.location()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
-        self.inner.scan(options).await
-    }
-
-    async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
-        self.inner.list(dir).await
-    }
-
-    async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
-        self.inner.stat(path).await
-    }
-
-    async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
-        let rotten = self.readings.fetch_add(1, Relaxed) + 1 == self.rotten.load(Relaxed);
-        let bytes = self.inner.read(path, range).await?;
-        let rot = move |piece: Bytes| {
-            let mut piece = piece.to_vec();
-            piece[0] ^= u8::from(rotten);
-            Bytes::from(piece)
-        };
-        Ok(bytes.map_ok(rot).boxed())
-    }
-
-    async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
-        self.inner.write(write, flow).await
-    }
-
-    fn behind(&self) -> Option<&LocalStore> {
-        Some(&self.inner)
-    }
-}
-
 /// What was looked into is not what is copied or sent: that is found out before anything is replaced, and all bytes are
 /// sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_rot_meanwhile_are_found_out() {
-    let mut rotten = None;
+    // A disk that rots: one reading gives other bytes, and nothing tells of it. How many there were, and which one that is.
+    let (readings, rotten) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let share = |dir| {
-        let store = Rotten { inner: LocalStore::open(dir).unwrap(), readings: 0.into(), rotten: 0.into() };
-        Some((rotten.insert(Arc::new(store)).clone() as Arc<dyn Store>, true))
+        let (readings, rotten) = (readings.clone(), rotten.clone());
+        let through = move |_: &RelPath, bytes: ByteStream| {
+            let rots = readings.fetch_add(1, Relaxed) + 1 == rotten.load(Relaxed);
+            let rot = move |piece: Bytes| {
+                let mut piece = piece.to_vec();
+                piece[0] ^= u8::from(rots);
+                Bytes::from(piece)
+            };
+            bytes.map_ok(rot).boxed()
+        };
+        Some((Arc::new(Through { inner: LocalStore::open(dir).unwrap(), through }) as Arc<dyn Store>, true))
     };
     let rig = Rig::serving(Served::start_sharing(|_| {}, share).await).await;
-    let rotten = rotten.unwrap();
     let old = noise(6, 8 << 20);
     let new = edits(&old)[1].1.clone();
     for rots in [false, true] {
         // The first reading is for the chunks.
-        let rot = || rotten.rotten.store(if rots { rotten.readings.load(Relaxed) + 2 } else { 0 }, Relaxed);
+        let rot = || rotten.store(if rots { readings.load(Relaxed) + 2 } else { 0 }, Relaxed);
         let least = if rots { 8 << 20 } else { 0 };
         fs::write(rig.there(), &old).unwrap();
         fs::write(rig.here(), &new).unwrap();

@@ -3,20 +3,18 @@
 mod support;
 
 use std::fs;
-use std::ops::Range;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
+use sitta_store::ByteStream;
 use sitta_store::local::LocalStore;
 use sitta_store::wrap::Recorded;
-use sitta_store::{ByteStream, Capabilities, Result, ScanOptions, Store};
-use sitta_tree::{Entry, RelPath, Tree};
+use sitta_tree::RelPath;
 use support::Served;
+use support::through::Through;
 
 async fn text(served: &Served, what: &str) -> (u16, String) {
     let answer = served.client().get(served.url(what)).send().await.unwrap();
@@ -145,48 +143,11 @@ async fn each_version_is_read_once() {
     assert_eq!(second["hash"], blake3::hash(b"two").to_hex().as_str());
     assert_eq!((&second["modified"], reads()), (&first["modified"], 3));
     assert_ne!(second["version"], first["version"]);
-}
-
-/// A store of which a file is written into while it is read.
-#[derive(Debug)]
-struct Restless {
-    inner: LocalStore,
-    dir: PathBuf,
-    restless: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Store for Restless {
-    fn location(&self) -> &str {
-        self.inner.location()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
-        self.inner.scan(options).await
-    }
-
-    async fn list(&self, dir: &RelPath) -> Result<Vec<(Box<[u8]>, Entry)>> {
-        self.inner.list(dir).await
-    }
-
-    async fn stat(&self, path: &RelPath) -> Result<Option<Entry>> {
-        self.inner.stat(path).await
-    }
-
-    async fn read(&self, path: &RelPath, range: Range<u64>) -> Result<ByteStream> {
-        let bytes = self.inner.read(path, range).await?;
-        let (file, restless) = (self.dir.join(path.to_string()), self.restless.clone());
-        let touch = path.name() == b"log" && restless.load(Relaxed);
-        let mut bytes = bytes.collect::<Vec<_>>().await;
-        if touch {
-            fs::write(&file, vec![b'b'; 100_000]).unwrap();
-        }
-        Ok(futures::stream::iter(std::mem::take(&mut bytes)).boxed())
-    }
+    // Whoever asks for what is just being made waits for it.
+    fs::write(served.shared().join("large"), vec![1; 20_000_000]).unwrap();
+    let hashes = futures::future::join_all((0..8).map(|_| one(&served, "hashes/large"))).await;
+    assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(reads(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,8 +156,20 @@ async fn what_changes_while_it_is_hashed_gets_no_hash() {
     let served = Served::start_sharing(
         |_| {},
         |dir| {
-            let inner = LocalStore::open(&dir).unwrap();
-            Some((Arc::new(Restless { inner, dir, restless: restless.clone() }), false))
+            let (inner, restless) = (LocalStore::open(&dir).unwrap(), restless.clone());
+            // It is written into while it is read.
+            let through = move |path: &RelPath, bytes: ByteStream| {
+                let touched = (path.name() == b"log" && restless.load(Relaxed)).then(|| dir.join("log"));
+                let read = async move {
+                    let pieces = bytes.collect::<Vec<_>>().await;
+                    if let Some(file) = touched {
+                        fs::write(file, vec![b'b'; 100_000]).unwrap();
+                    }
+                    stream::iter(pieces)
+                };
+                read.flatten_stream().boxed()
+            };
+            Some((Arc::new(Through { inner, through }), false))
         },
     )
     .await;

@@ -36,11 +36,20 @@ pub fn problem(kind: ProblemKind) -> Option<&'static str> {
 pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
     let scheme = scheme(location);
     let has_user = location.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    // `host/share/path`: the share itself may well be there.
+    let in_share = location
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split('/').nth(2))
+        .is_some_and(|path| !path.is_empty());
     Some(match kind {
         ErrorKind::NotFound => match scheme {
             Some(Scheme::S3) => "check the bucket's name, and the endpoint and region in the config",
-            Some(Scheme::Sitta) => "check the share's name: it is what `sitta serve --share NAME=…` was told",
-            Some(Scheme::Smb) => "check the share's name; `smbclient -L HOST` lists the shares of a server",
+            Some(Scheme::Sitta) if !in_share => {
+                "check the share's name: it is what `sitta serve --share NAME=…` was told"
+            }
+            Some(Scheme::Smb) if !in_share => {
+                "check the share's name; `smbclient -L HOST` lists the shares of a server"
+            }
             Some(_) => "check how it is written; `sitta ls` of the folder above shows what it holds",
             None => "check how it is written; `sitta ls` shows what a folder holds",
         },
@@ -83,6 +92,15 @@ pub fn store(kind: ErrorKind, location: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_not_blamed_for_what_is_missing_in_it() {
+        let hint = |location| store(ErrorKind::NotFound, location).unwrap();
+        assert!(hint("sitta://host:7474/docs").starts_with("check the share's name"));
+        assert!(hint("smb://ann@host/docs/").starts_with("check the share's name"));
+        assert!(hint("sitta://host:7474/docs/a").starts_with("check how it is written"));
+        assert!(hint("smb://ann@host/docs/a/b").starts_with("check how it is written"));
+    }
 
     #[test]
     fn the_nearest_name_is_offered_only_if_it_is_near() {

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use sitta_testbed::certificate::Certificate;
 use support::*;
 
 fn some_files(world: &World) {
@@ -137,6 +138,43 @@ fn accounts_keep_others_out_and_nothing_tells_a_password() {
         run.expect_code(*code);
         assert!(!format!("{}{}", run.out(), run.err()).contains("-secret"), "{run:?}");
     }
+}
+
+#[test]
+fn an_own_certificate_is_trusted_by_its_authority_and_its_end_is_told_of() {
+    let world = World::new();
+    put(&world.dst, "f", b"content");
+    let tls = world.path("tls");
+    fs::create_dir(&tls).expect("made");
+    let made = Certificate::make_for(&tls, 3);
+    let mut command = world.command();
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--share", "docs=dst"]);
+    command.arg("--tls-certificate").arg(&made.certificate).arg("--tls-key").arg(&made.key);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.as_mut().expect("piped")).lines();
+    let mut next = || -> serde_json::Value {
+        serde_json::from_str(&lines.next().expect("a line").expect("UTF-8")).expect("JSON")
+    };
+    let address = next()["addresses"][0].as_str().expect("an address").to_owned();
+    let told = std::iter::repeat_with(&mut next).find(|told| told["event"] == "certificate").expect("told");
+    assert_eq!(told["state"], "ends", "{told}");
+    let config =
+        format!("[store.mine]\nurl = \"sitta://{address}/docs\"\nca = \"{}\"\n", made.certificate.display());
+    put(&world.path("config/sitta"), "config.toml", config.as_bytes());
+    let listed = world.sitta(&["ls", "mine:"]);
+    listed.expect_code(0);
+    assert_eq!(listed.out().trim(), "f");
+    assert!(!world.state.join("sitta/known_servers").exists(), "nothing has to be remembered");
+    signal(child.id(), Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    // A key that is another one's.
+    let other = Certificate::make(&world.path("config"));
+    let mut command = world.command();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--share", "docs=dst"]);
+    command.arg("--tls-certificate").arg(&made.certificate).arg("--tls-key").arg(&other.key);
+    let refused = finish(start(&mut command));
+    refused.expect_code(2);
+    assert!(refused.err().contains("certificate.pem cannot be used"), "{refused:?}");
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             Ok((name, scope)) => Ok(Self { name, from: peer, scope }),
             Err(app) => {
                 app.throttle.failed(peer, Instant::now());
+                app.metrics.refused.inc();
                 let nobody = Self { name: String::new(), from: peer, scope: Scope { shares: None, write: false } };
                 note(parts, nobody.did("login", "", &RelPath::root(), ""));
                 Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "this login is not accepted"))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use sitta_tree::{Kind, NodeId, RelPath, Tree};
 
 use super::access::{Caller, Target};
 use super::problem::Trouble;
-use crate::App;
+use crate::{App, metrics};
 
 /// How many bytes of lines are made at a time.
 const PIECE: usize = 64 << 10;
@@ -32,6 +33,15 @@ pub(super) async fn shares(State(app): State<Arc<App>>, caller: Caller) -> Json<
         json!({ "name": share.name, "writable": writable })
     });
     Json(json!({ "shares": shares.collect::<Vec<_>>() }))
+}
+
+/// What a monitor is told; as it tells of all shares, only those who may see all of them.
+pub(super) async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Trouble> {
+    if caller.scope.shares.is_some() {
+        let what = "this is told to accounts that all shares are open to";
+        return Err(Trouble::new(StatusCode::FORBIDDEN, "denied", what));
+    }
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text(&app)).into_response())
 }
 
 pub(super) async fn share(target: Target) -> Json<WireShare> {

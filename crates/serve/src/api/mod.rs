@@ -1,5 +1,7 @@
 //! The HTTP interface, version 1, below `/api/v1`; WebDAV stands beside it.
 
+#[cfg(test)]
+mod abuse;
 pub(crate) mod access;
 mod arriving;
 pub(crate) mod audited;
@@ -33,7 +35,7 @@ use axum::routing::{MethodRouter, any, get, post};
 
 pub(crate) use self::access::Peer;
 use self::problem::Trouble;
-use crate::{App, dav};
+use crate::{App, dav, metrics};
 
 /// Where a path in a share may follow, or nothing.
 const PATH: &str = "/{path}";
@@ -44,6 +46,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
         ("/api/v1", get(look::about)),
         ("/api/v1/health", get(|| async { "ok\n" })),
+        ("/api/v1/metrics", get(look::metrics)),
         ("/api/v1/openapi.json", get(openapi::get)),
         ("/api/v1/shares", get(look::shares)),
         ("/api/v1/shares/{share}", get(look::share)),
@@ -87,6 +90,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(app.clone(), audited::audited))
         .layer(middleware::from_fn(hardened))
+        .layer(middleware::from_fn_with_state(app.clone(), metrics::measured))
         .with_state(app)
 }
 

@@ -160,6 +160,8 @@ fn paths() -> Map<String, Value> {
     let text = json!({"type": "string"});
     let health = Operation::new("health", "Whether the server works").gives("200", "It does", "text/plain", &text);
     add("/api/v1/health", "get", health.open());
+    let metrics = Operation::new("metrics", "What a monitor is told, for accounts that all shares are open to");
+    add("/api/v1/metrics", "get", metrics.gives("200", "OpenMetrics", "application/openmetrics-text", &text));
     let openapi =
         Operation::new("openapi", "This description").gives("200", "OpenAPI 3.1", json, &json!({"type": "object"}));
     add("/api/v1/openapi.json", "get", openapi.open());

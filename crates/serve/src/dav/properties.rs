@@ -4,14 +4,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use sitta_tree::RelPath;
 
 use super::xml::Name;
-use crate::ServeError;
 use crate::api::problem::Trouble;
+use crate::{ServeError, database};
 
 /// So long is what stands in one property at most, in bytes of XML.
 const LONGEST: usize = 64 << 10;
@@ -19,6 +18,12 @@ const LONGEST: usize = 64 << 10;
 /// So many has one entry at most, and all shares together.
 const MANY: i64 = 200;
 const MOST: i64 = 100_000;
+
+const TABLES: &str = "
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS dav_property
+        (share TEXT NOT NULL, path BLOB NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+         PRIMARY KEY (share, path, namespace, name)) WITHOUT ROWID;";
 
 /// A property: its name and its element, which can stand alone.
 pub(super) type Property = (Name, String);
@@ -83,20 +88,7 @@ impl Properties {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(file: &Path) -> Result<Self, ServeError> {
-        let open = || -> Result<Connection, rusqlite::Error> {
-            let db = Connection::open(file)?;
-            db.busy_timeout(Duration::from_secs(10))?;
-            db.execute_batch(
-                "PRAGMA journal_mode = WAL;
-                 PRAGMA synchronous = NORMAL;
-                 CREATE TABLE IF NOT EXISTS dav_property
-                    (share TEXT NOT NULL, path BLOB NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-                     value TEXT NOT NULL, PRIMARY KEY (share, path, namespace, name)) WITHOUT ROWID;",
-            )?;
-            Ok(db)
-        };
-        let db = open().map_err(|error| ServeError::Accounts { file: file.into(), what: error.to_string() })?;
-        Ok(Self { db: Arc::new(Mutex::new(db)) })
+        Ok(Self { db: Arc::new(Mutex::new(database::open(file, TABLES)?)) })
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {

@@ -195,6 +195,11 @@ impl Index {
         self.own.as_ref().is_some_and(|own| path.is_within(own))
     }
 
+    /// Whether searches make use of it now.
+    pub fn is_usable(&self) -> bool {
+        self.usable.load(Ordering::Acquire)
+    }
+
     /// A search could not make use of the index.
     fn complain(&self, fault: &Fault) {
         if let Fault::Damaged(why) = fault {
@@ -226,7 +231,7 @@ impl Index {
         problems: &mut Vec<Problem>,
     ) -> Option<Vec<Item>> {
         let asked = Asked::new(choice)?;
-        if !self.usable.load(Ordering::Acquire) || search::is_out_of_sight(&place.base) {
+        if !self.is_usable() || search::is_out_of_sight(&place.base) {
             return None;
         }
         let (index, base, choice) = (self.clone(), place.base.clone(), choice.clone());

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::metrics::Connections;
 use crate::{Certificate, ServeError};
 
 /// How long requests that are being answered may still take when the server stops.
@@ -68,6 +69,7 @@ pub(crate) async fn start(
     tasks: JoinSet<()>,
     (addresses, timeouts): (&[SocketAddr], Timeouts),
     certificate: &Certificate,
+    connections: &Connections,
 ) -> Result<Running, ServeError> {
     let tls = Arc::new(certificate.config(&[b"h2", b"http/1.1"])?);
     let quic = certificate.config(&[b"h3"])?;
@@ -88,8 +90,10 @@ pub(crate) async fn start(
             }
         };
         running.addresses.push(tcp.local_addr().map_err(failed)?);
-        running.tasks.spawn(tcp::serve(tcp, tls.clone(), router.clone(), timeouts, stopped.clone()));
-        running.tasks.spawn(quic::serve(udp, router.clone(), timeouts, stopped.clone()));
+        let (router, connections) = (router.clone(), connections.clone());
+        let by_tcp = tcp::serve(tcp, tls.clone(), router.clone(), timeouts, connections.clone(), stopped.clone());
+        running.tasks.spawn(by_tcp);
+        running.tasks.spawn(quic::serve(udp, router, timeouts, connections, stopped.clone()));
     }
     Ok(running)
 }

@@ -23,6 +23,7 @@ use tower::ServiceExt;
 use super::arriving::Arriving;
 use super::{CONNECTIONS, Timeouts};
 use crate::api::Peer;
+use crate::metrics::Connections;
 
 /// `H3_INTERNAL_ERROR` (RFC 9114, 8.1): a body that broke off must not look as if it were whole.
 const BROKEN: h3::error::Code = h3::error::Code::H3_INTERNAL_ERROR;
@@ -42,6 +43,7 @@ pub(super) async fn serve(
     endpoint: Endpoint,
     router: Router,
     timeouts: Timeouts,
+    connections: Connections,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -54,8 +56,9 @@ pub(super) async fn serve(
             incoming.refuse();
             continue;
         }
-        let (router, stopped) = (router.clone(), stopped.clone());
+        let (router, stopped, open) = (router.clone(), stopped.clone(), connections.open("udp"));
         tokio::spawn(async move {
+            let _open = open;
             let peer = incoming.remote_address();
             if let Ok(Ok(connection)) = timeout(timeouts.handshake, incoming.into_future()).await {
                 connected(connection, peer, router, timeouts, stopped).await;

@@ -24,6 +24,7 @@ use super::arriving::Arriving;
 use super::progress::{Leaving, Progress, Watched};
 use super::{CONNECTIONS, Timeouts};
 use crate::api::Peer;
+use crate::metrics::Connections;
 
 /// Answers until it is stopped.
 pub(super) async fn serve(
@@ -31,6 +32,7 @@ pub(super) async fn serve(
     tls: Arc<ServerConfig>,
     router: Router,
     timeouts: Timeouts,
+    connections: Connections,
     mut stopped: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
@@ -50,8 +52,9 @@ pub(super) async fn serve(
         };
         let Ok(slot) = free.clone().acquire_owned().await else { break };
         let (acceptor, router, builders) = (acceptor.clone(), router.clone(), builders.clone());
-        let watcher = graceful.watcher();
+        let (watcher, open) = (graceful.watcher(), connections.open("tcp"));
         tokio::spawn(async move {
+            let _open = open;
             let _ = stream.set_nodelay(true);
             let progress = Progress::new();
             let stream = Watched { stream, progress: progress.clone() };

@@ -4,14 +4,17 @@
 
 pub mod dav;
 pub mod indexed;
+pub mod through;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sitta_serve::audit::{self, Record};
 use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, Share, Timeouts};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
@@ -25,6 +28,8 @@ pub struct Served {
     pub dir: tempfile::TempDir,
     pub address: SocketAddr,
     pub fingerprint: String,
+    /// The certificate that it shows.
+    pub certificate: Option<Certificate>,
     /// Folders that are shared beside it from the next start on, and whether they may be written to.
     pub also: Vec<(&'static str, PathBuf, bool)>,
     /// How long clients may take, from the next start on.
@@ -45,6 +50,21 @@ impl Served {
         Self::start_sharing(prepare, |_| None).await
     }
 
+    /// A server with a certificate that `make` puts into a folder.
+    pub async fn with_certificate(make: impl FnOnce(&Path)) -> Self {
+        let make = |accounts: &Accounts| {
+            let tls = accounts.file().with_file_name("tls");
+            std::fs::create_dir(&tls).expect("made");
+            make(&tls);
+        };
+        Self::start_with(make).await
+    }
+
+    /// A file of the certificate.
+    pub fn tls(&self, name: &str) -> PathBuf {
+        self.dir.path().join("tls").join(name)
+    }
+
     /// A server that shares what `share` makes of the folder, and whether it may be written to.
     pub async fn start_sharing(
         prepare: impl FnOnce(&Accounts),
@@ -56,7 +76,8 @@ impl Served {
         let address = "127.0.0.1:0".parse().expect("an address");
         let share = share(dir.path().join("shared"));
         let (timeouts, fingerprint, also) = (Timeouts::default(), String::new(), Vec::new());
-        let mut served = Self { dir, address, fingerprint, also, timeouts, running: None, share, index: None };
+        let (certificate, running, index) = (None, None, None);
+        let mut served = Self { dir, address, fingerprint, certificate, also, timeouts, running, share, index };
         served.start_again().await;
         served
     }
@@ -68,6 +89,7 @@ impl Served {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let certificate = Certificate::own(&self.dir.path().join("tls"), &names).expect("a certificate");
         self.fingerprint = certificate.fingerprint();
+        self.certificate = Some(certificate.clone());
         let mut shares = vec![Share::new("files", store, writable)];
         for (name, folder, writable) in &self.also {
             let store = LocalStore::open(folder.clone()).expect("a folder");
@@ -92,7 +114,7 @@ impl Served {
 
     /// A client that takes the server for whom it is.
     pub fn client(&self) -> Client {
-        let pem = std::fs::read(self.dir.path().join("tls/certificate.pem")).expect("a certificate");
+        let pem = std::fs::read(self.tls("certificate.pem")).expect("a certificate");
         sitta_store::web::client(&WebOptions { ca: pem, ..WebOptions::default() }).expect("a client")
     }
 
@@ -125,6 +147,23 @@ impl Served {
         sitta::open(&remote, access).await
     }
 
+    /// What was written down, once it is so many lines: who did what to what, and how it ended.
+    pub async fn audited(&self, lines: usize) -> Vec<String> {
+        let line = |r: &Record| {
+            format!("{} {} {}/{} {}", r.who, r.what, r.share, String::from_utf8_lossy(&r.path), r.result)
+        };
+        let mut told = Vec::new();
+        for _ in 0..100 {
+            let records = audit::read(&self.dir.path().join("server.db"), 100).expect("readable");
+            told = records.iter().rev().map(line).collect();
+            if told.len() >= lines {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        told
+    }
+
     /// A TLS connection that speaks HTTP/1.1.
     pub async fn connect(&self) -> TlsStream<TcpStream> {
         self.connect_as("http/1.1").await
@@ -132,8 +171,12 @@ impl Served {
 
     /// A TLS connection that speaks this protocol.
     pub async fn connect_as(&self, protocol: &str) -> TlsStream<TcpStream> {
+        self.connect_trusting(&self.tls("certificate.pem"), protocol).await
+    }
+
+    /// A TLS connection to whoever has a certificate that this one vouches for.
+    pub async fn connect_trusting(&self, file: &Path, protocol: &str) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
-        let file = self.dir.path().join("tls/certificate.pem");
         roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("added");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

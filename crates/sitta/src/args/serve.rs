@@ -15,7 +15,8 @@ pub struct ServeArgs {
     /// Listen at this address, by TCP and UDP; may be given again [default: 127.0.0.1:7474 and [::1]:7474]
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Where")]
     pub listen: Vec<SocketAddr>,
-    /// Show this certificate (PEM, with those above it) instead of one of its own making
+    /// Show this certificate (PEM, with those above it) instead of one of its own making; renewed in
+    /// its place, it is shown within a minute
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Where")]
     pub tls_certificate: Option<PathBuf>,
     /// The private key of that certificate (PEM)

@@ -1,5 +1,7 @@
 //! `sitta serve`: shares for other sittas, browsers, scripts and WebDAV clients.
 
+mod certificate;
+
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,6 +16,7 @@ use sitta_store::Flow;
 use sitta_tree::Printable;
 use tokio::sync::mpsc;
 
+use self::certificate::Kept;
 use super::block_on;
 use crate::args::ServeArgs;
 use crate::config::is_share_name;
@@ -187,7 +190,7 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         }
     };
     let certificate = certificate.map_err(|error| failure(&error))?;
-    let fingerprint = certificate.fingerprint();
+    let (fingerprint, mut kept) = (certificate.fingerprint(), Kept::new(certificate.clone()));
     let nobody = accounts.is_empty();
     let labels: Vec<_> =
         shares.iter().map(|(share, label)| (share.name.clone(), label.clone(), share.writable)).collect();
@@ -207,6 +210,7 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
             () = flow.cancelled() => break,
             // Whoever read the output may be gone; the server stays.
             Some(notice) = notices.recv() => drop(tell_index(context, &notice)),
+            () = kept.due() => drop(kept.look(context)),
         }
     }
     running.stop().await;
