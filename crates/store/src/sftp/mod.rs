@@ -13,6 +13,7 @@ mod login;
 mod packet;
 mod pool;
 mod protocol;
+mod requests;
 mod session;
 mod site;
 mod transfer;

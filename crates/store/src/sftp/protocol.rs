@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Time, Unknown};
+use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, SideTraits, Unknown};
 
 use super::listing;
 use super::packet::{Ask, Attrs, Reply, Request, flags};
 use super::pool::Pool;
+use super::requests::{posix_rename, rename};
 use super::session::{Failure, Session};
-use super::site::{self, Site};
+use super::site::Site;
 use super::transfer::{self, Broken, Handle};
 use crate::remote::{Progress, Protocol};
-use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result, TEMP_PREFIX};
+use crate::{ByteStream, Capabilities, Error, ErrorKind, Fetched, Result};
 
 /// A folder of an SSH server.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct SftpProtocol {
     /// The root on the server, without a slash at its end.
     root: Vec<u8>,
     /// Whether owners are told and set.
-    owners: bool,
+    pub(super) owners: bool,
     concurrency: usize,
     /// Temporaries that are plain files, made by us: these a server renames and checks in one step.
     files: Mutex<HashSet<RelPath>>,
@@ -40,7 +41,7 @@ impl SftpProtocol {
         self.files.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn site(&self, path: &RelPath) -> Site {
+    pub(super) fn site(&self, path: &RelPath) -> Site {
         let mut full = self.root.clone();
         if !path.is_root() || full.is_empty() {
             full.push(b'/');
@@ -59,7 +60,7 @@ impl SftpProtocol {
     }
 
     /// A request with a path alone that is done or not.
-    async fn plain(&self, ask: Ask, site: &Site, session: &Session) -> Result<(), Failure> {
+    pub(super) async fn plain(&self, ask: Ask, site: &Site, session: &Session) -> Result<(), Failure> {
         session.send(Request::at(ask, &site.full)).done().await
     }
 
@@ -71,55 +72,6 @@ impl SftpProtocol {
             Err(failure) if Site::is_missing(&failure) => Ok(None),
             Err(failure) => Err(site.told(failure)),
         }
-    }
-
-    /// What to set of `meta`, in order: a change of owner would take back the special bits of a mode.
-    fn settings(&self, mode: Option<u32>, meta: &Meta, mtime: Option<Time>, owner: bool) -> Vec<Attrs> {
-        let owner = Attrs { owner: (self.owners && owner).then_some((meta.uid, meta.gid)), ..Attrs::default() };
-        let rest = Attrs { mode, times: mtime.map(site::times), ..Attrs::default() };
-        [owner, rest].into_iter().filter(|attrs| *attrs != Attrs::default()).collect()
-    }
-
-    /// The same for something new: fields that are 0 were not told.
-    fn settings_of_new(&self, meta: &Meta) -> Vec<Attrs> {
-        let mode = (meta.mode != 0).then_some(meta.mode);
-        let mtime = (meta.mtime != Time::default()).then_some(meta.mtime);
-        self.settings(mode, meta, mtime, (meta.uid, meta.gid) != (0, 0))
-    }
-
-    /// Sets each of `settings` of what stands at a path; never through a link there.
-    async fn set(&self, site: &Site, session: &Session, link: bool, settings: &[Attrs]) -> Result<(), Failure> {
-        let request = |attrs| match link {
-            true => Request::extended("lsetstat@openssh.com").string(&site.full).attrs(attrs),
-            false => Request::at(Ask::Setstat, &site.full).attrs(attrs),
-        };
-        let answers: Vec<_> = settings.iter().map(|attrs| session.send(request(attrs))).collect();
-        for answer in answers {
-            answer.done().await?;
-        }
-        Ok(())
-    }
-
-    /// Version 3 has one code for all that fails: the reason is found out.
-    async fn why(&self, site: &Site, session: &Session, failure: Failure) -> Error {
-        if !Site::is_vague(&failure) || !session.extensions.statvfs {
-            return site.told(failure);
-        }
-        let above = site.path.parent().unwrap_or_default();
-        let asked = Request::extended("statvfs@openssh.com").string(&self.site(&above).full);
-        if let Ok(Reply::Extended(mut fields)) = session.send(asked).reply().await {
-            let numbers: Vec<u64> = std::iter::from_fn(|| fields.u64()).take(11).collect();
-            // Sizes of blocks, blocks, free ones, free ones for us, files, free ones, ones for us, id, flags.
-            if let [_, _, _, _, blocks, _, _, files, _, flags, _] = numbers[..] {
-                if flags & 1 != 0 {
-                    return site.error(ErrorKind::ReadOnly, "the file system is read-only");
-                }
-                if blocks == 0 || (files == 0 && numbers[5] != 0) {
-                    return site.error(ErrorKind::Full, "no space left on the server");
-                }
-            }
-        }
-        site.told(failure)
     }
 
     async fn open(&self, site: &Site, session: &Arc<Session>) -> Result<Handle, Failure> {
@@ -137,50 +89,10 @@ impl SftpProtocol {
             }
         }
     }
-
-    /// Puts `from` in the place of `to` on a server that cannot do that in one step: the old file goes aside first and
-    /// comes back if the new one cannot take its place, so at any moment both are there, under some name.
-    async fn replace_in_steps(&self, from: &Site, to: &Site, session: &Session) -> Result<(), Failure> {
-        let aside = to.path.parent().unwrap_or_default();
-        let name = format!("{TEMP_PREFIX}old-{:016x}", number_of(&to.full, &from.full));
-        let Ok(aside) = aside.join(name.as_bytes()) else { return Err(Failure::Nonsense) };
-        let aside = self.site(&aside);
-        let moved = rename(session, &to.full, &aside.full).await;
-        match moved {
-            Err(failure) if !Site::is_missing(&failure) => return Err(failure),
-            _ => {}
-        }
-        match rename(session, &from.full, &to.full).await {
-            Ok(()) if moved.is_ok() => {
-                // What cannot be removed now goes at the next run.
-                let _ = self.plain(Ask::Remove, &aside, session).await;
-                Ok(())
-            }
-            Err(failure) if moved.is_ok() => {
-                let _ = rename(session, &aside.full, &to.full).await;
-                Err(failure)
-            }
-            done => done,
-        }
-    }
 }
 
 fn open_request(site: &Site, session: &Session) -> super::session::Answer {
     session.send(Request::at(Ask::Open, &site.full).u32(flags::READ).attrs(&Attrs::default()))
-}
-
-async fn rename(session: &Session, from: &[u8], to: &[u8]) -> Result<(), Failure> {
-    session.send(Request::at(Ask::Rename, from).string(to)).done().await
-}
-
-async fn posix_rename(session: &Session, from: &[u8], to: &[u8]) -> Result<(), Failure> {
-    session.send(Request::extended("posix-rename@openssh.com").string(from).string(to)).done().await
-}
-
-/// A number of its own for each pair of names.
-fn number_of(one: &[u8], other: &[u8]) -> u64 {
-    use std::hash::BuildHasher;
-    std::hash::RandomState::new().hash_one((one, other))
 }
 
 #[async_trait]
