@@ -52,6 +52,9 @@ pub struct Token {
     pub expires: Option<i64>,
 }
 
+/// What the file holds is the same as long as this is: what others have changed, and what this connection has.
+type Version = (i64, u64);
+
 /// A password that was found right is not hashed again for so long: that costs a tenth of a second by design.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
@@ -69,6 +72,8 @@ const TABLES: &str = "
 pub struct Accounts {
     file: PathBuf,
     db: Mutex<Connection>,
+    /// Whether there was any account, and at which version of the file that was found out.
+    any: Mutex<Option<(Version, bool)>>,
     /// Logins that were right lately, hashed with a key of this process, and against which hash they were right.
     right: Mutex<HashMap<blake3::Hash, (Instant, String)>>,
     key: [u8; 32],
@@ -93,7 +98,7 @@ impl Accounts {
         let mut key = [0; 32];
         let salt = argon2::password_hash::phc::Salt::generate();
         key[..16].copy_from_slice(&salt.as_ref()[..16]);
-        Ok(Self { file: file.into(), db: Mutex::new(db), right: Mutex::default(), key })
+        Ok(Self { file: file.into(), db: Mutex::new(db), any: Mutex::default(), right: Mutex::default(), key })
     }
 
     /// Where they are.
@@ -111,11 +116,29 @@ impl Accounts {
 
     /// Whether nobody needs to log in yet: there is neither user nor token.
     pub fn is_empty(&self) -> bool {
-        let any = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM token)";
-        let db = self.db();
-        let any = db.prepare_cached(any).and_then(|mut any| any.query_row([], |row| row.get::<_, bool>(0)));
         // Where that cannot be told, nobody comes in without a login.
-        matches!(any, Ok(false))
+        matches!(self.any(), Ok(false))
+    }
+
+    /// Whether there is any account. Each request without a login asks; the tables are looked into only if something was
+    /// changed since.
+    fn any(&self) -> Result<bool, rusqlite::Error> {
+        let (db, mut known) = (self.db(), self.any.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let version = || -> Result<Version, rusqlite::Error> {
+            let others = db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+            Ok((others, db.total_changes()))
+        };
+        let now = version()?;
+        if let Some((then, any)) = *known
+            && then == now
+        {
+            return Ok(any);
+        }
+        let any = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM token)";
+        let any = db.prepare_cached(any)?.query_row([], |row| row.get(0))?;
+        // What came between the two looks is looked at the next time.
+        *known = Some((now, any));
+        Ok(any)
     }
 
     /// Adds a user, or gives one another password and scope.

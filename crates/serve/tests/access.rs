@@ -90,6 +90,25 @@ async fn tokens_open_until_they_end_or_are_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_account_counts_from_the_next_request_on() {
+    let served = Served::start().await;
+    let client = served.client();
+    let shares = || status(client.get(url(&served, "/shares")));
+    // By another process, while requests come in; what those did is written into the same file.
+    let accounts = Accounts::open(&served.dir.path().join("server.db")).unwrap();
+    for _ in 0..20 {
+        assert_eq!(shares().await, StatusCode::OK);
+        assert_eq!(shares().await, StatusCode::OK);
+        let list = client.get(url(&served, "/shares/files/tree"));
+        assert_eq!(status(list).await, StatusCode::OK);
+        accounts.make_token("ci", &Scope::ALL, None).unwrap();
+        assert_eq!(shares().await, StatusCode::UNAUTHORIZED);
+        assert_eq!(shares().await, StatusCode::UNAUTHORIZED);
+        assert!(accounts.revoke_token("ci").unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_outside_the_share_is_reached() {
     let served = Served::start().await;
     fs::write(served.dir.path().join("secret"), "hidden bytes").unwrap();

@@ -3,6 +3,7 @@
 mod arriving;
 mod progress;
 mod quic;
+mod streams;
 mod tcp;
 
 use std::net::SocketAddr;

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::arriving::Arriving;
+use super::streams::{self, Sender};
 use super::{CONNECTIONS, Timeouts};
 use crate::api::Peer;
 use crate::metrics::Connections;
@@ -76,8 +77,9 @@ async fn connected(
     timeouts: Timeouts,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let connection = h3::server::Connection::<_, Bytes>::new(h3_quinn::Connection::new(connection)).await;
-    let Ok(mut connection) = connection else { return };
+    let streams = streams::Connection::new(connection);
+    let latest = streams.latest();
+    let Ok(mut connection) = h3::server::Connection::<_, Bytes>::new(streams).await else { return };
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => Some(accepted),
@@ -91,18 +93,24 @@ async fn connected(
                 return;
             }
         };
+        let Some(sender) = latest.take() else { return };
         let router = router.clone();
         tokio::spawn(async move {
             if let Ok(Ok((request, stream))) = timeout(timeouts.head, resolver.resolve_request()).await {
-                answer(request, stream, peer, router, timeouts.stall).await;
+                answer(request, stream, sender, peer, router, timeouts.stall).await;
             }
         });
     }
 }
 
-type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
-
-async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: Router, stall: Duration) {
+async fn answer(
+    request: Request<()>,
+    stream: RequestStream<streams::Both, Bytes>,
+    pieces: Sender,
+    peer: SocketAddr,
+    router: Router,
+    stall: Duration,
+) {
     let (mut sender, receiver) = stream.split();
     let body = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
@@ -126,7 +134,7 @@ async fn answer(request: Request<()>, stream: Stream, peer: SocketAddr, router: 
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return sender.stop_stream(BROKEN) };
         let Ok(data) = frame.into_data() else { continue };
-        match timeout(stall, sender.send_data(data)).await {
+        match timeout(stall, pieces.send(data)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return,
             // The client takes nothing.

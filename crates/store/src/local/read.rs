@@ -1,5 +1,7 @@
-//! Reading a file as a stream of chunks, one blocking read ahead of whoever takes them.
+//! Reading a file as a stream of chunks: at once where the system holds them in memory, else by a thread that may wait for
+//! the disk.
 
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use futures::stream::StreamExt;
 use rustix::buffer::spare_capacity;
 use rustix::fs::Stat;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use sitta_tree::{Fingerprint, Kind, RelPath};
 
 use super::Inner;
@@ -48,6 +50,13 @@ fn give(reader: Reader) -> Result<ByteStream> {
     let stream = futures::stream::poll_fn(move |_| std::task::Poll::Ready(first.take().map(Ok)));
     let rest = futures::stream::unfold(state, |state| async move {
         let mut reader = state.filter(|reader| reader.at < reader.end)?;
+        // Whoever takes many lets others run in between.
+        tokio::task::coop::consume_budget().await;
+        if let Some(bytes) = reader.held() {
+            let ended = reader.check_end();
+            let rest = ended.is_ok().then_some(reader);
+            return Some((ended.map(|()| bytes), rest));
+        }
         let inner = reader.inner.clone();
         match tokio::task::spawn_blocking(move || (reader.next(), reader)).await {
             Ok((Ok(Some(bytes)), reader)) => Some((Ok(bytes), Some(reader))),
@@ -106,6 +115,24 @@ impl Reader {
         }
     }
 
+    /// The next chunk, or as much of it as the system holds in memory: a thread for it would cost as much as the reading.
+    fn held(&mut self) -> Option<Bytes> {
+        if !self.inner.on_disk {
+            return None;
+        }
+        let mut buffer = vec![0; CHUNK.min(self.end - self.at) as usize];
+        let into = &mut [IoSliceMut::new(&mut buffer)];
+        let read = rustix::io::preadv2(&*self.fd, into, self.at, ReadWriteFlags::NOWAIT).ok()?;
+        buffer.truncate(read);
+        self.at += read as u64;
+        (read > 0).then(|| buffer.into())
+    }
+
+    /// Before the last bytes are given.
+    fn check_end(&self) -> Result<()> {
+        if self.at >= self.end { self.check() } else { Ok(()) }
+    }
+
     /// The next chunk; none at the end, which may come early if the file was cut meanwhile.
     fn next(&mut self) -> Result<Option<Bytes>> {
         let want = CHUNK.min(self.end.saturating_sub(self.at)) as usize;
@@ -126,9 +153,7 @@ impl Reader {
         if buffer.len() < want {
             self.end = self.at;
         }
-        if self.at >= self.end {
-            self.check()?;
-        }
+        self.check_end()?;
         Ok((!buffer.is_empty()).then(|| buffer.into()))
     }
 }
