@@ -129,7 +129,7 @@ async fn each_entry_is_told_as_the_scan_tells_it_and_read() {
             let start = format!("{at}/");
             let expected: Vec<_> =
                 shape(&tree).into_iter().filter_map(|one| Some(one.strip_prefix(&start)?.to_owned())).collect();
-            let expected: Vec<_> = expected.into_iter().filter(|one| *one != "" && *one != "?").collect();
+            let expected: Vec<_> = expected.into_iter().filter(|one| !one.is_empty() && one != "?").collect();
             assert_eq!(shape(&below), expected, "{at}");
         }
     }
