@@ -26,10 +26,11 @@ const MANY: usize = 64;
 /// So many pieces wait for the store at most.
 const PIECES: usize = 4;
 
-/// Which upload: one for each path that somebody writes to.
+/// Which upload: one for each path that somebody writes to. Of those of others nobody hears, and none goes on with them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    pub who: String,
+    /// The account, and whether it is a token.
+    pub who: (String, bool),
     pub share: String,
     pub path: Vec<u8>,
 }
@@ -272,7 +273,7 @@ mod tests {
     use super::*;
 
     fn key(path: &str) -> Key {
-        Key { who: "w".into(), share: "s".into(), path: path.into() }
+        Key { who: ("w".into(), false), share: "s".into(), path: path.into() }
     }
 
     fn stream_of(pieces: &'static [&'static str], end: Option<&'static str>) -> ByteStream {

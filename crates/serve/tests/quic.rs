@@ -1,138 +1,166 @@
-//! Answers by HTTP/3: they arrive whole, or are seen to be broken off.
+//! HTTP/3 from below: uploads that arrive or leave nothing, and clients that get nowhere.
 
 mod support;
 
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
-use h3::client::{RequestStream, SendRequest};
-use http::Request;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use sitta_serve::Timeouts;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use quinn::VarInt;
+use sitta_store::sitta::quic::transport;
 use support::Served;
+use support::h3::*;
 use tokio::time::{sleep, timeout};
 
-/// As long as the server waits for whoever takes nothing, and much longer.
-const SHORT: Duration = Duration::from_secs(2);
-const LONG: Duration = Duration::from_secs(20);
-
-const LARGE: u64 = 64 << 20;
-
-type Sender = SendRequest<h3_quinn::OpenStreams, Bytes>;
-type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
-
-async fn connect(served: &Served) -> Sender {
-    let mut roots = rustls::RootCertStore::empty();
-    let file = served.dir.path().join("tls/certificate.pem");
-    roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h3".to_vec()];
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
-    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let config = quinn::ClientConfig::new(Arc::new(crypto));
-    let connection = endpoint.connect_with(config, served.address, "localhost").unwrap().await.unwrap();
-    let (mut driver, sender) = h3::client::new(h3_quinn::Connection::new(connection)).await.unwrap();
-    tokio::spawn(async move {
-        let closed = std::future::poll_fn(|context| driver.poll_close(context)).await;
-        drop((closed, endpoint));
-    });
-    sender
-}
-
-async fn ask(sender: &mut Sender, name: &str) -> Stream {
-    let request = Request::get(format!("https://localhost/api/v1/shares/files/files/{name}")).body(()).unwrap();
-    let mut stream = sender.send_request(request).await.unwrap();
-    stream.finish().await.unwrap();
-    assert_eq!(stream.recv_response().await.unwrap().status(), 200);
-    stream
-}
-
-/// What comes, and whether it ended well.
-async fn take(stream: &mut Stream) -> (Vec<u8>, Result<(), h3::error::StreamError>) {
-    let mut bytes = Vec::new();
-    loop {
-        match timeout(LONG, stream.recv_data()).await.expect("it goes on") {
-            Ok(Some(mut piece)) => bytes.extend_from_slice(&piece.copy_to_bytes(piece.remaining())),
-            Ok(None) => return (bytes, Ok(())),
-            Err(error) => return (bytes, Err(error)),
-        }
-    }
-}
-
-fn is_internal(ended: &Result<(), h3::error::StreamError>) -> bool {
-    matches!(ended, Err(h3::error::StreamError::RemoteTerminate { code, .. })
-        if *code == h3::error::Code::H3_INTERNAL_ERROR)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn several_at_once_arrive_whole() {
-    let served = Served::start().await;
-    let content = |seed: u32, len: u32| (0..len).flat_map(|at| (at ^ seed).to_le_bytes()).collect::<Vec<u8>>();
-    // Around the size of a piece; one and none.
-    let files: Vec<_> = [0, 1, 1 << 16, (1 << 16) + 1, 3_000_000]
-        .into_iter()
-        .zip(1..)
-        .map(|(len, seed)| (format!("f{seed}"), content(seed << 24, len)))
-        .collect();
-    for (name, bytes) in &files {
-        fs::write(served.shared().join(name), bytes).unwrap();
-    }
-    let sender = connect(&served).await;
-    let asked = files.iter().cycle().take(20).map(|(name, bytes)| {
-        let mut sender = sender.clone();
-        async move {
-            let (received, ended) = take(&mut ask(&mut sender, name).await).await;
-            assert!(ended.is_ok(), "{name} {ended:?}");
-            assert!(received == *bytes, "{name}");
-        }
-    });
-    futures::future::join_all(asked).await;
-}
-
-/// The file becomes shorter while it is on its way.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_off_is_reset() {
-    let served = Served::start().await;
-    let file = fs::File::create(served.shared().join("f")).unwrap();
-    file.set_len(LARGE).unwrap();
-    let mut sender = connect(&served).await;
-    let mut stream = ask(&mut sender, "f").await;
-    // Until the client's window is full.
-    sleep(Duration::from_millis(300)).await;
-    file.set_len(LARGE / 2).unwrap();
-    let (received, ended) = take(&mut stream).await;
-    assert!((received.len() as u64) < LARGE && is_internal(&ended), "{} {ended:?}", received.len());
-    // The connection lives on.
-    let (received, ended) = take(&mut ask(&mut sender, "f").await).await;
-    assert!(received.len() as u64 == LARGE / 2 && ended.is_ok(), "{} {ended:?}", received.len());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_takes_is_given_up() {
-    let mut served = Served::start().await;
-    served.stop().await;
-    served.timeouts = Timeouts { handshake: SHORT, head: SHORT, stall: SHORT };
-    served.start_again().await;
-    let name = "taken-by-nobody-by-quic";
-    fs::File::create(served.shared().join(name)).unwrap().set_len(LARGE).unwrap();
-    let mut sender = connect(&served).await;
-    let mut stream = ask(&mut sender, name).await;
-    let open = || {
-        let links = fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-        links.filter(|link| link.ends_with(name)).count()
+async fn put(sender: &mut Sender, served: &Served, name: &str, size: Option<usize>) -> Stream {
+    let request = Request::put(served.url(&format!("files/{name}")));
+    let request = match size {
+        Some(size) => request.header("content-length", size),
+        None => request,
     };
-    sleep(SHORT / 4).await;
-    assert_eq!(open(), 1);
-    let end = Instant::now() + LONG;
-    while open() > 0 {
-        assert!(Instant::now() < end, "it is still open");
+    sender.send_request(request.body(()).expect("a request")).await.expect("asked")
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// Nothing that was begun is left, nor becomes anything, within a while: where the word that a connection ended was lost,
+/// that shows when nothing has come for half a minute.
+async fn nothing_comes(served: &Served) {
+    let begun = Instant::now();
+    while !served.names("").is_empty() && begun.elapsed() < 3 * LONG {
         sleep(Duration::from_millis(50)).await;
     }
-    let (received, ended) = take(&mut stream).await;
-    assert!((received.len() as u64) < LARGE && is_internal(&ended), "{} {ended:?}", received.len());
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(served.names(""), [] as [&str; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_arrives_whole() {
+    let served = Served::start().await;
+    let (_connection, mut sender) = client(&served, transport()).await;
+    for (name, size, told) in
+        [("empty", 0, true), ("small", 100, true), ("large", 20_000_000, true), ("unsaid", 5_000_000, false)]
+    {
+        let bytes = noise(size);
+        let mut stream = put(&mut sender, &served, name, told.then_some(size)).await;
+        for piece in bytes.chunks(1 << 20) {
+            stream.send_data(Bytes::copy_from_slice(piece)).await.expect("sent");
+        }
+        stream.finish().await.expect("sent");
+        assert_eq!(status(&mut stream).await, Some(StatusCode::CREATED), "{name}");
+        assert!(fs::read(served.shared().join(name)).unwrap() == bytes, "{name}");
+    }
+    let request = Request::get(served.url("files/large")).body(()).unwrap();
+    let mut stream = sender.send_request(request).await.unwrap();
+    stream.finish().await.unwrap();
+    assert_eq!(status(&mut stream).await, Some(StatusCode::OK));
+    let mut back = Vec::new();
+    while let Some(mut data) = stream.recv_data().await.unwrap() {
+        back.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+    }
+    assert!(back == noise(20_000_000));
+}
+
+/// However it is cut: the stream alone, the whole connection, or an end before the announced one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_cut_leaves_nothing() {
+    let served = Served::start().await;
+    for size in [Some(8_000_000), None] {
+        for how in ["stream", "connection", "end"] {
+            if (how, size) == ("end", None) {
+                // So many were all that it wanted to say.
+                continue;
+            }
+            let (connection, mut sender) = client(&served, transport()).await;
+            let mut stream = put(&mut sender, &served, "f", size).await;
+            stream.send_data(noise(3_000_000).into()).await.expect("sent");
+            let begun = Instant::now();
+            while served.names("").is_empty() && begun.elapsed() < LONG {
+                sleep(Duration::from_millis(10)).await;
+            }
+            assert!(served.names("").iter().all(|name| name != "f"), "{how}");
+            // With nothing on its way, so that no burst drowns the last packet.
+            sleep(Duration::from_millis(500)).await;
+            match how {
+                "stream" => stream.stop_stream(h3::error::Code::H3_REQUEST_CANCELLED),
+                "connection" => connection.close(VarInt::from_u32(0x100), b""),
+                _ => {
+                    stream.finish().await.expect("sent");
+                    let told = status(&mut stream).await;
+                    assert!(told.is_none_or(|status| !status.is_success()), "{told:?}");
+                }
+            }
+            nothing_comes(&served).await;
+        }
+    }
+    // What stands there stays.
+    fs::write(served.shared().join("f"), "old").unwrap();
+    let (connection, mut sender) = client(&served, transport()).await;
+    let mut stream = put(&mut sender, &served, "f", Some(100)).await;
+    stream.send_data(noise(50).into()).await.expect("sent");
+    sleep(Duration::from_millis(300)).await;
+    connection.close(VarInt::from_u32(0x100), b"");
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(
+        (served.names(""), fs::read(served.shared().join("f")).unwrap()),
+        (vec!["f".to_owned()], b"old".to_vec())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_nothing() {
+    let served = impatient().await;
+    // It agrees on QUIC and says no word of HTTP/3; or it says all but a request.
+    let silent = connect(&served, transport()).await;
+    let (asks_nothing, _sender) = client(&served, transport()).await;
+    for connection in [silent, asks_nothing] {
+        let begun = Instant::now();
+        timeout(LONG, connection.closed()).await.expect("it is cut");
+        assert!(begun.elapsed() < LONG);
+    }
+    // One that has asked may wait with the next question.
+    let (connection, mut sender) = client(&served, transport()).await;
+    for _ in 0..2 {
+        let request = Request::get(served.url("stat/")).body(()).unwrap();
+        let mut stream = sender.send_request(request).await.unwrap();
+        stream.finish().await.unwrap();
+        assert_eq!(status(&mut stream).await, Some(StatusCode::OK));
+        sleep(SHORT * 2).await;
+    }
+    assert!(connection.close_reason().is_none());
+}
+
+/// The head of a request begins and does not end: the stream is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_end() {
+    let served = impatient().await;
+    let (connection, _sender) = client(&served, transport()).await;
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    // A HEADERS frame (RFC 9114, 7.2.2) of a hundred bytes, of which ten come.
+    send.write_all(&[&[0x01, 0x40, 100][..], &[0; 10]].concat()).await.unwrap();
+    let begun = Instant::now();
+    let ended = timeout(LONG, receive.read_to_end(1 << 20)).await.expect("it is cut");
+    assert!(ended.is_err() || ended.is_ok_and(|bytes| bytes.is_empty()));
+    assert!(begun.elapsed() >= SHORT / 2);
+    assert!(timeout(LONG, send.stopped()).await.is_ok(), "nothing more is taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_go_on() {
+    let served = impatient().await;
+    let (_connection, mut sender) = client(&served, transport()).await;
+    for (size, sent) in [(1000, 10), (10_000_000, 2_000_000)] {
+        let mut stream = put(&mut sender, &served, "f", Some(size)).await;
+        stream.send_data(noise(sent).into()).await.unwrap();
+        let begun = Instant::now();
+        let told = status(&mut stream).await;
+        assert!(told.is_none_or(|status| !status.is_success()), "{told:?}");
+        assert!(begun.elapsed() >= SHORT / 2, "{:?}", begun.elapsed());
+        nothing_comes(&served).await;
+    }
 }

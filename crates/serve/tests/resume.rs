@@ -254,3 +254,41 @@ async fn scripts_send_a_file_in_parts() {
     assert_eq!(refused.status(), StatusCode::PRECONDITION_FAILED);
     assert_eq!(fs::read(rig.there()).unwrap(), b"theirs");
 }
+
+/// What was cut off is for the account that sent it: no other one hears of it, goes on with it or ends it, be it called the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account_does_not_go_on_with_it() {
+    use sitta_serve::Scope;
+    let mut token = String::new();
+    let served = Served::start_with(|accounts| {
+        accounts.set_user("ann", "right", &Scope::ALL).unwrap();
+        accounts.set_user("bob", "right", &Scope::ALL).unwrap();
+        token = accounts.make_token("ann", &Scope::ALL, None).unwrap();
+    })
+    .await;
+    let client = served.client();
+    let ann = |request: reqwest::RequestBuilder| request.basic_auth("ann", Some("right"));
+    let bob = |request: reqwest::RequestBuilder| request.basic_auth("bob", Some("right"));
+    let by_token = |request: reqwest::RequestBuilder| request.bearer_auth(&token);
+    let part = |range: &str, bytes: &'static str| {
+        client.put(served.url("files/f")).header("content-range", format!("bytes {range}/9")).body(bytes)
+    };
+    let sent = |request: reqwest::RequestBuilder| async move { request.send().await.unwrap() };
+    assert_eq!(sent(ann(part("0-3", "anns"))).await.status(), StatusCode::ACCEPTED);
+    let others: [&dyn Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder; 2] = [&bob, &by_token];
+    for other in others {
+        assert_eq!(sent(other(client.get(served.url("uploads/f")))).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(sent(other(part("*", ""))).await.status(), StatusCode::NOT_FOUND);
+        let refused = sent(other(part("4-8", "other"))).await;
+        assert_eq!((refused.status(), range(&refused)), (StatusCode::CONFLICT, None));
+    }
+    // One of its own begins anew, and leaves the other one alone.
+    assert_eq!(sent(bob(part("0-3", "bobs"))).await.status(), StatusCode::ACCEPTED);
+    let mine = sent(ann(part("*", ""))).await;
+    assert_eq!((mine.status(), range(&mine)), (StatusCode::ACCEPTED, Some("bytes=0-3")));
+    assert_eq!(sent(bob(part("4-8", " own!"))).await.status(), StatusCode::CREATED);
+    assert_eq!(fs::read(served.shared().join("f")).unwrap(), b"bobs own!");
+    let done = sent(ann(part("4-8", " next"))).await;
+    assert!(done.status().is_success(), "{done:?}");
+    assert_eq!(fs::read(served.shared().join("f")).unwrap(), b"anns next");
+}

@@ -43,5 +43,5 @@ pub use open::{Access, Downloads, S3Access, SshAccess, open};
 pub use source::{Fetched, Maker, Source};
 pub use store::{
     ByteStream, Capabilities, Change, Displaced, OWN_DIR, OnServer, Precondition, ScanOptions, Store, TEMP_PREFIX,
-    What, Write, Written, Xattrs,
+    What, Write, Written, Xattrs, XattrsOf,
 };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sitta_tree::{Fingerprint, Meta, RelPath};
 
-use crate::{ByteStream, Error, ErrorKind, Result, Store};
+use crate::{ByteStream, Error, ErrorKind, Result, Store, Xattrs};
 
 /// Where a file's bytes come from: can be opened again and from any offset, so that a store may choose whole upload,
 /// parts, resume or retry.
@@ -36,6 +36,11 @@ pub trait Maker: Send + Sync + fmt::Debug {
     /// Makes all of them, from the first one on, each time it is asked: a write that failed half way begins again with
     /// what is made then. The stream ends well only if it gave all that there shall be.
     async fn make(&self) -> Result<ByteStream>;
+
+    /// The extended attributes that the file shall get, asked for if [`Meta::xattrs`] of the write says that there are any.
+    async fn xattrs(&self) -> Result<Xattrs> {
+        Ok(Xattrs::new())
+    }
 
     /// So many bytes at most, as far as can be told before: object stores choose the size of their parts by it.
     fn at_most(&self) -> u64;
@@ -96,6 +101,15 @@ impl Source {
             Some((Err(failed), None))
         });
         Ok(Fetched { bytes: whole.boxed(), meta, pinned: true })
+    }
+
+    /// The extended attributes that come with the file.
+    pub async fn xattrs(&self) -> Result<Xattrs> {
+        match self {
+            Self::Stored { store, path, .. } => store.xattrs(path).await,
+            Self::Bytes(_) => Ok(Xattrs::new()),
+            Self::Made(maker) => maker.xattrs().await,
+        }
     }
 
     /// The bytes of a part, for stores that send parts on their own. That they are of the version that was meant is

@@ -137,9 +137,31 @@ pub enum Change {
         meta: Meta,
         /// What must stand there before.
         expect: Precondition,
-        /// The entry of another store that has the extended attributes it shall get, where both stores keep them.
-        xattrs_of: Option<(Arc<dyn Store>, RelPath)>,
+        /// The extended attributes it shall get, where the store keeps any.
+        xattrs: Option<XattrsOf>,
     },
+}
+
+/// Where an entry's new extended attributes come from.
+#[derive(Debug, Clone)]
+pub enum XattrsOf {
+    /// An entry of another store, which keeps them too.
+    Entry(Arc<dyn Store>, RelPath),
+    /// These.
+    These(Xattrs),
+}
+
+impl XattrsOf {
+    /// The attributes.
+    ///
+    /// # Errors
+    /// If those of the other store cannot be read.
+    pub async fn get(&self) -> Result<Xattrs> {
+        match self {
+            Self::Entry(store, path) => store.xattrs(path).await,
+            Self::These(pairs) => Ok(pairs.clone()),
+        }
+    }
 }
 
 impl Change {

@@ -1,9 +1,8 @@
 //! From an action of the plan to a change that a store can make.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, Store, What, Write};
+use sitta_store::{Change, Displaced, Error, ErrorKind, Precondition, Source, What, Write, XattrsOf};
 use sitta_tree::{
     Action, Entry, Expect, Fingerprint, Kind, Meta, MetaFields, NodeId, Op, Place, Plan, Problem, ProblemKind,
 };
@@ -154,13 +153,13 @@ impl Executor<'_> {
             Op::SetMeta { like } => {
                 item.other = Some(other.fingerprint(like));
                 let meta = self.settable(action, other.meta(like), before);
-                item.change = Some(Change::SetMeta { path, meta, expect, xattrs_of: self.xattrs_of(action, like) });
+                item.change = Some(Change::SetMeta { path, meta, expect, xattrs: self.xattrs_of(action, like) });
             }
             Op::MergeMeta { left, right, of_right } => {
                 let meta = merged(of_right, self.inputs.left.meta(left), self.inputs.right.meta(right));
                 let from = if of_right.has(MetaFields::XATTRS) { (Side::Right, right) } else { (Side::Left, left) };
-                let xattrs_of = (from.0 != action.side).then(|| self.xattrs_of(action, from.1)).flatten();
-                item.change = Some(Change::SetMeta { path, meta, expect, xattrs_of });
+                let xattrs = (from.0 != action.side).then(|| self.xattrs_of(action, from.1)).flatten();
+                item.change = Some(Change::SetMeta { path, meta, expect, xattrs });
             }
             Op::Move { from, like } => {
                 item.other = like.map(|id| other.fingerprint(id));
@@ -214,10 +213,10 @@ impl Executor<'_> {
     }
 
     /// Where the extended attributes come from, if they take part.
-    fn xattrs_of(&self, action: &Action, like: NodeId) -> Option<(Arc<dyn Store>, RelPath)> {
+    fn xattrs_of(&self, action: &Action, like: NodeId) -> Option<XattrsOf> {
         let side = action.side.other();
         let kept = self.inputs.left_traits.xattrs && self.inputs.right_traits.xattrs;
-        kept.then(|| (self.run.store(side).clone(), tree(self.inputs, side).path(like)))
+        kept.then(|| XattrsOf::Entry(self.run.store(side).clone(), tree(self.inputs, side).path(like)))
     }
 
     /// A write of what `entry`, seen on the other side, is.

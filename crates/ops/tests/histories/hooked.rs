@@ -81,8 +81,8 @@ impl Hooked {
                 Change::Remove { path, expect: self.expects(expect), displaced }
             }
             Change::Rename { from, to, expect } => Change::Rename { from, to, expect: self.expects(expect) },
-            Change::SetMeta { path, meta, expect, xattrs_of } => {
-                Change::SetMeta { path, meta, expect: self.expects(expect), xattrs_of }
+            Change::SetMeta { path, meta, expect, xattrs } => {
+                Change::SetMeta { path, meta, expect: self.expects(expect), xattrs }
             }
         }
     }
@@ -186,7 +186,7 @@ impl Store for Hooked {
     }
 
     async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
-        let change = self.change(Change::SetMeta { path: path.clone(), meta: *meta, expect, xattrs_of: None });
+        let change = self.change(Change::SetMeta { path: path.clone(), meta: *meta, expect, xattrs: None });
         Ok(self.one(change, &Arc::default()).await?.expect("new metadata leaves something"))
     }
 

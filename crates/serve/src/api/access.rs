@@ -27,6 +27,8 @@ pub(crate) struct Peer(pub SocketAddr);
 pub(crate) struct Caller {
     /// The user or token; empty for whoever works on this machine without an account.
     pub name: String,
+    /// It is a token: a user may be called the same.
+    pub token: bool,
     pub from: IpAddr,
     pub scope: Scope,
 }
@@ -66,7 +68,7 @@ impl FromRequestParts<Arc<App>> for Caller {
                 && is_local(&parts.headers, parts)
                 && app.accounts.is_empty()
             {
-                true => Ok(Self { name: String::new(), from: peer, scope: Scope::ALL }),
+                true => Ok(Self { name: String::new(), token: false, from: peer, scope: Scope::ALL }),
                 false => Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "who are you? A login is needed")),
             };
         };
@@ -78,11 +80,12 @@ impl FromRequestParts<Arc<App>> for Caller {
         let app = app.clone();
         let known = tokio::task::spawn_blocking(move || let_in(&app, &login).ok_or(app));
         match known.await.map_err(|_| Trouble::odd("the login could not be looked at"))? {
-            Ok((name, scope)) => Ok(Self { name, from: peer, scope }),
+            Ok((name, scope, token)) => Ok(Self { name, token, from: peer, scope }),
             Err(app) => {
                 app.throttle.failed(peer, Instant::now());
                 app.metrics.refused.inc();
-                let nobody = Self { name: String::new(), from: peer, scope: Scope { shares: None, write: false } };
+                let scope = Scope { shares: None, write: false };
+                let nobody = Self { name: String::new(), token: false, from: peer, scope };
                 note(parts, nobody.did("login", "", &RelPath::root(), ""));
                 Err(Trouble::new(StatusCode::UNAUTHORIZED, "login", "this login is not accepted"))
             }
@@ -96,19 +99,19 @@ fn note(parts: &Parts, record: Record) {
     }
 }
 
-/// What a login opens: `Basic` (RFC 7617) or `Bearer` (RFC 6750).
-fn let_in(app: &App, login: &str) -> Option<(String, Scope)> {
+/// Who logs in, what that opens, and whether it is a token: `Basic` (RFC 7617) or `Bearer` (RFC 6750).
+fn let_in(app: &App, login: &str) -> Option<(String, Scope, bool)> {
     let (scheme, rest) = login.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         let now = jiff::Timestamp::now().as_second();
-        return app.accounts.by_token(rest.trim(), now);
+        return app.accounts.by_token(rest.trim(), now).map(|(name, scope)| (name, scope, true));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    Some((user.to_owned(), app.accounts.by_password(user, password)?))
+    Some((user.to_owned(), app.accounts.by_password(user, password)?, false))
 }
 
 /// Whether the request names this machine as its server, and comes from no other site's page.

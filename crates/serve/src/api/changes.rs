@@ -12,14 +12,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use sitta_store::sitta::wire::{Odd, Outcome, WireChange, WireEntry, WireWhat, displaced, kind_name, untag};
-use sitta_store::{Change, Flow, Source, Store, TEMP_PREFIX, What, Write, Written};
+use sitta_store::{Change, Flow, Source, Store, TEMP_PREFIX, What, Write, Written, XattrsOf};
 use sitta_tree::Meta;
 use tokio::task::JoinHandle;
 
 use super::access::Target;
 use super::arriving::{Arriving, Pieced, Pieces};
 use super::dirs::make_all;
-use super::once::{broken, once};
+use super::once::{Dressed, broken, once};
 use super::problem::Trouble;
 use super::resume;
 use crate::App;
@@ -161,13 +161,21 @@ pub(super) fn understood(change: WireChange, source: Option<Source>) -> Result<C
         WireChange::Rename { from, to, expect } => {
             Change::Rename { from: from.path()?, to: to.path()?, expect: expect.precondition()? }
         }
-        WireChange::SetMeta { path, meta, expect } => Change::SetMeta {
+        WireChange::SetMeta { path, meta, expect, xattrs } => Change::SetMeta {
             path: path.path()?,
             meta: Meta::from(&meta),
             expect: expect.precondition()?,
-            xattrs_of: None,
+            xattrs: xattrs.map(|xattrs| xattrs.pairs().map(XattrsOf::These)).transpose()?,
         },
-        WireChange::Write { path, what, meta, expect, displaced: aside, temp } => {
+        WireChange::Write { path, what, meta, expect, displaced: aside, temp, xattrs } => {
+            let xattrs = xattrs.map(|xattrs| xattrs.pairs()).transpose()?;
+            let source = match (source, xattrs) {
+                // A copy here brings its own.
+                (Some(source @ (Source::Bytes(_) | Source::Made(_))), Some(xattrs)) => {
+                    Some(Source::Made(Arc::new(Dressed { source, xattrs })))
+                }
+                (source, _) => source,
+            };
             let ours = temp.starts_with(TEMP_PREFIX) && !temp.contains(['/', '\0']) && temp.len() <= 200;
             if !ours {
                 return Err(Odd("the name of a temporary is none".into()));

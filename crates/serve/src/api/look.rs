@@ -5,19 +5,24 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde_json::json;
 use sitta_store::ScanOptions;
-use sitta_store::sitta::wire::{Text, TreeLine, WireEntry, WireProblem, WireShare};
+use sitta_store::local::Links;
+use sitta_store::sitta::wire::{Text, TreeLine, WireEntry, WireProblem, WireShare, WireXattrs};
 use sitta_tree::{Kind, NodeId, RelPath, Tree};
 
 use super::access::{Caller, Target};
 use super::problem::Trouble;
+use super::query::Query;
 use crate::{App, metrics};
+
+/// The parameters of a tree.
+pub(super) const TREE: &[&str] = &["xattrs"];
 
 /// How many bytes of lines are made at a time.
 const PIECE: usize = 64 << 10;
@@ -47,7 +52,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, caller: Caller) -> Resu
 pub(super) async fn share(target: Target) -> Json<WireShare> {
     let (share, store) = (&target.share, &target.share.store);
     let told = WireShare::new(&share.name, &store.capabilities(), target.may_write(), store.behind().is_some());
-    Json(WireShare { identity: store.root_identity().await, ..told })
+    // What lies behind links that are followed changes unheard.
+    let watch = store.behind().is_some_and(|local| local.links() == Links::Kept);
+    Json(WireShare { watch, identity: store.root_identity().await, ..told })
 }
 
 pub(super) async fn stat(target: Target) -> Result<Json<Option<WireEntry>>, Trouble> {
@@ -60,11 +67,19 @@ pub(super) async fn list(target: Target) -> Result<Json<Vec<(Text, WireEntry)>>,
     Ok(Json(entries.iter().map(|(name, entry)| (Text::new(name), entry.into())).collect()))
 }
 
+/// The extended attributes of an entry.
+pub(super) async fn xattrs(target: Target) -> Result<Json<WireXattrs>, Trouble> {
+    let store = &target.share.store;
+    let pairs = store.xattrs(&target.path).await?;
+    Ok(Json(WireXattrs::from(&pairs)))
+}
+
 /// The whole tree below a path, a line for each entry.
-pub(super) async fn tree(target: Target) -> Result<Response, Trouble> {
+pub(super) async fn tree(target: Target, uri: Uri) -> Result<Response, Trouble> {
+    let xattrs = Query::parse(uri.query(), TREE)?.flag("xattrs")?;
     let store = &target.share.store;
     let temps = Arc::default();
-    let options = ScanOptions { temps: Some(Arc::clone(&temps)), ..ScanOptions::default() };
+    let options = ScanOptions { temps: Some(Arc::clone(&temps)), xattrs, ..ScanOptions::default() };
     let tree = sitta_store::scan_below(&**store, &target.path, &options).await?;
     let temps = std::mem::take(&mut *temps.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
     let prefix = target.path.clone();

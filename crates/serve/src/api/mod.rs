@@ -65,6 +65,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/shares/{share}/sync/{path}", post(changes::sync)),
         ("/api/v1/shares/{share}/tree/{path}", get(look::tree)),
         ("/api/v1/shares/{share}/uploads/{path}", get(resume::get)),
+        ("/api/v1/shares/{share}/xattrs/{path}", get(look::xattrs)),
     ]
 }
 

@@ -1,10 +1,10 @@
-//! Bytes that a client sends: they come once.
+//! Bytes that a client sends: they come once, perhaps with extended attributes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use sitta_store::{ByteStream, Error, ErrorKind, Maker, Source};
+use sitta_store::{ByteStream, Error, ErrorKind, Maker, Source, Xattrs};
 
 /// What was sent did not arrive, or cannot come again.
 pub(super) fn broken(what: &'static str) -> Error {
@@ -36,5 +36,27 @@ impl Maker for Once {
 
     fn at_most(&self) -> u64 {
         self.size.unwrap_or(u64::MAX)
+    }
+}
+
+/// The bytes of a file, with the extended attributes that it shall get.
+#[derive(Debug)]
+pub(super) struct Dressed {
+    pub source: Source,
+    pub xattrs: Xattrs,
+}
+
+#[async_trait]
+impl Maker for Dressed {
+    async fn make(&self) -> sitta_store::Result<ByteStream> {
+        Ok(self.source.open(0).await?.bytes)
+    }
+
+    async fn xattrs(&self) -> sitta_store::Result<Xattrs> {
+        Ok(self.xattrs.clone())
+    }
+
+    fn at_most(&self) -> u64 {
+        self.source.at_most()
     }
 }

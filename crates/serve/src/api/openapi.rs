@@ -8,7 +8,7 @@ mod tests;
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::{chunks, edit, entries, hashes, upload};
+use super::{chunks, edit, entries, hashes, look, upload};
 
 /// The description.
 pub(super) async fn get() -> Json<Value> {
@@ -139,6 +139,7 @@ fn query(name: &str) -> Value {
         ),
         "nodes" => ("The level, and which of its nodes: 2:0-15,18", text),
         "parents" => ("Make the directories above it too", json!({"type": "boolean", "default": false})),
+        "xattrs" => ("Tell a digest of the extended attributes too", json!({"type": "boolean", "default": false})),
         "to" => ("The new path in the share", like(patterns::PATH)),
         _ => ("", text),
     };
@@ -240,7 +241,8 @@ fn paths() -> Map<String, Value> {
     let pairs = json!({"type": "array", "items": {"type": "array", "description": "Name and entry"}});
     add(&share("list"), "get", list.gives("200", "Names and entries", json, &pairs));
     let tree =
-        Operation::new("tree", "All below a directory, for sitta clients: a line for each entry, the last is end");
+        Operation::new("tree", "All below a directory, for sitta clients: a line for each entry, the last is end")
+            .queries(look::TREE);
     add(&share("tree"), "get", tree.gives("200", "Lines", "application/x-ndjson", &json!({"type": "object"})));
     let chunks = Operation::new(
         "chunks",
@@ -255,6 +257,9 @@ fn paths() -> Map<String, Value> {
     let uploads =
         Operation::new("upload", "How far the caller's own upload to this path has come, if it was cut off");
     add(&share("uploads"), "get", uploads.gives("200", "The upload", json, &schema("Upload")));
+    let xattrs = Operation::new("xattrs", "The extended attributes of an entry");
+    let pairs = json!({"type": "array", "items": {"type": "array", "description": "Name and value"}});
+    add(&share("xattrs"), "get", xattrs.gives("200", "Names and values", json, &pairs));
     let feed = Operation::new("feed", "All that changes in the share from now on, as server-sent events")
         .header("Last-Event-ID", "From there on, if that is not long ago; otherwise `missed` comes first");
     add(&share("feed"), "get", feed.gives("200", "Events", "text/event-stream", &text));

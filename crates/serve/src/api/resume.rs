@@ -23,7 +23,7 @@ use crate::uploads::{Done, Ended, Key};
 impl Target {
     /// The caller's upload to this path.
     pub fn upload(&self) -> Key {
-        let (who, share) = (self.caller.name.clone(), self.share.name.clone());
+        let (who, share) = ((self.caller.name.clone(), self.caller.token), self.share.name.clone());
         Key { who, share, path: self.path.as_bytes().to_vec() }
     }
 }

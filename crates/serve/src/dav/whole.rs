@@ -1,5 +1,6 @@
 //! Whole trees: removed, copied, put aside.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ pub(super) async fn remove(
         let _ = store.remove_temp(&path.join_path(&temp)).await;
     }
     let mut ids: Vec<NodeId> = downwards(&tree).collect();
-    let mut failed = Failed::new();
+    let (mut failed, mut gone) = (Failed::new(), HashSet::new());
     while !ids.is_empty() {
         let some = ids.split_off(ids.len().saturating_sub(store.capabilities().batch.max(1)));
         let paths: Vec<_> = some.iter().rev().map(|id| path.join_path(&tree.path(*id))).collect();
@@ -82,10 +83,13 @@ pub(super) async fn remove(
         for (at, result) in paths.into_iter().zip(results) {
             match result {
                 Err(error) if error.kind != ErrorKind::NotFound => failed.push((at, error)),
-                _ => {}
+                _ => drop(gone.insert(at)),
             }
         }
     }
+    // What a link led to stays, and is not seen here any more.
+    let above = |path: &RelPath| std::iter::successors(path.parent(), RelPath::parent);
+    failed.retain(|(path, _)| !above(path).any(|dir| gone.contains(&dir)));
     // A directory that is not empty as what it holds could not be removed needs no word of its own (RFC 4918, 9.6.1).
     let reasons: Vec<_> = failed.iter().map(|(path, _)| path.clone()).collect();
     failed.retain(|(dir, error)| {

@@ -15,7 +15,8 @@
 //! The system tells nobody of two things: that a file got another name outside the share and is written under that, and
 //! what is written through a memory mapping before that is closed. The walk that is made every hour finds both.
 //!
-//! Only folders of this machine are indexed, on file systems whose inodes and change times can be relied on. To read all of
+//! A share whose symbolic links are followed is not indexed: what lies behind them changes unheard. Only folders of this
+//! machine are, on file systems whose inodes and change times can be relied on. To read all of
 //! a server or of a bucket in the background would cost its owner more than most searches.
 //!
 //! The index is a cache: it is thrown away and begun anew whenever something about it is odd. A catalogue in SQLite
@@ -31,6 +32,7 @@ mod postings;
 mod search;
 mod segment;
 mod trigram;
+mod walk;
 mod worker;
 
 use std::path::PathBuf;
@@ -38,7 +40,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sitta_store::local::LocalStore;
+use sitta_store::local::{Links, LocalStore};
 use sitta_store::look::{Choice, Item, Place};
 use sitta_store::watch::Heard;
 use sitta_tree::{Problem, RelPath};
@@ -167,7 +169,8 @@ impl Index {
         stopped: watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> Option<Arc<Self>> {
-        let local = share.store.as_local().filter(|local| local.tells_versions())?.clone();
+        let local =
+            share.store.as_local().filter(|local| local.tells_versions() && local.links() == Links::Kept)?.clone();
         let root = options.dir.canonicalize().ok().unwrap_or_else(|| options.dir.clone());
         let own = root.strip_prefix(local.path()).ok();
         let own = own.and_then(|path| RelPath::new(path.as_os_str().as_encoded_bytes()).ok());

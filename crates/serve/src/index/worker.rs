@@ -1,6 +1,6 @@
 //! Keeps an index up to date, on a thread of its own that gives way to everybody else.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -8,18 +8,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use sitta_store::watch::{Heard, Look, Missed};
-use sitta_store::{Error, Store};
-use sitta_tree::{Entry, Kind, RelPath, Unknown};
+use sitta_store::Store;
+use sitta_store::watch::{Heard, Missed};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::builder::{Builder, merge};
-use super::catalogue::{self, Change, NOISE, Unread, access};
+use super::catalogue::{self, Change, NOISE, Unread};
 use super::segment::Segment;
 use super::trigram::Bag;
-use super::{Fault, Index, IndexEvent, IndexNotice, IndexOptions, below};
+use super::walk::{self, unseen};
+use super::{Fault, Index, IndexEvent, IndexNotice, IndexOptions};
 use crate::feed::{Follower, Hub};
 
 /// So many files are read before it is asked whether something else is to be done.
@@ -145,34 +145,6 @@ fn alike(sizes: &[u64]) -> Option<usize> {
     let run = |most| sizes.iter().rev().take_while(move |size| level(**size) <= most);
     let full = |most: &u32| run(*most).filter(|size| level(**size) == *most).count() >= TOGETHER;
     (0..=highest).find(full).map(|most| run(most).count())
-}
-
-/// The folder cannot be looked at.
-fn unseen(error: Error) -> Fault {
-    Fault::Failed(error.to_string())
-}
-
-/// Makes the catalogue know all that stands below `base`, and `base` itself.
-fn walk(index: &Index, change: &mut Change<'_>, base: &RelPath) -> Result<(), Fault> {
-    let mut seen = HashSet::new();
-    match below::scan(&index.local, base) {
-        Ok(scanned) => {
-            for (path, entry, is_whole) in scanned.entries() {
-                if !path.is_root() && !index.is_own(&path) {
-                    seen.insert(change.put(&path, &entry, false, !is_whole)?);
-                }
-            }
-        }
-        Err(error) if base.is_root() => return Err(unseen(error)),
-        // It is there, perhaps, and nobody may look into it.
-        Err(_) => {
-            let found = index.local.reader().and_then(|mut reader| reader.stat(base)).map_err(unseen)?;
-            if let Some(entry) = found {
-                change.put(base, &entry, true, true)?;
-            }
-        }
-    }
-    change.remove_below(base, |id| seen.contains(&id))
 }
 
 /// The file that says that somebody works here.
@@ -305,40 +277,13 @@ impl<'w> Worker<'w> {
         if heard.is_empty() {
             return Ok(());
         }
-        let own = |path: &RelPath| self.index.is_own(path);
         let mut change = Change::begin(&mut self.db)?;
-        if heard.missed.is_some() {
-            walk(self.index, &mut change, &RelPath::root())?;
-            self.walked = Instant::now();
-        }
-        let paths: Vec<_> = heard.changed.keys().filter(|path| !path.is_root() && !own(path)).cloned().collect();
-        let found = self.index.local.reader().map_err(unseen)?.stat_all(&paths);
-        for (path, found) in paths.iter().zip(found) {
-            let known = change.known(path)?;
-            match found {
-                Ok(Some(entry)) => {
-                    let is_dir = entry.kind == Kind::Dir;
-                    let was_dir = known.as_ref().is_some_and(|known| known.kind == Kind::Dir);
-                    let opened = known.is_none_or(|known| known.access != access(&entry) || known.unsure);
-                    if is_dir && (opened || heard.changed[path] == Look::Below) {
-                        walk(self.index, &mut change, path)?;
-                        continue;
-                    }
-                    if was_dir && !is_dir {
-                        change.remove_below(path, |_| false)?;
-                    }
-                    change.put(path, &entry, true, false)?;
-                }
-                Ok(None) => {
-                    change.remove_below(path, |_| false)?;
-                    known.into_iter().try_for_each(|known| change.remove(known.id))?;
-                }
-                // It is there, and cannot be seen.
-                Err(_) => drop(change.put(path, &Entry::unknown(Unknown::Unreadable), true, false)?),
-            }
-        }
+        walk::take_in(self.index, &mut change, heard)?;
         for id in change.commit()? {
             self.read.remove(&id);
+        }
+        if heard.missed.is_some() {
+            self.walked = Instant::now();
         }
         // What was passed by may be meant.
         self.after = 0;

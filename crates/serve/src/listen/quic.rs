@@ -17,7 +17,7 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
 use sitta_store::sitta::quic::{socket, transport};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::arriving::Arriving;
@@ -79,12 +79,17 @@ async fn connected(
 ) {
     let streams = streams::Connection::new(connection);
     let latest = streams.latest();
-    let Ok(mut connection) = h3::server::Connection::<_, Bytes>::new(streams).await else { return };
+    let agreed = h3::server::Connection::<_, Bytes>::new(streams);
+    let Ok(Ok(mut connection)) = timeout(timeouts.handshake, agreed).await else { return };
+    let mut asked = false;
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => Some(accepted),
             _ = stopped.wait_for(|stopped| *stopped) => None,
+            // Who never asks is as good as gone, though its system answers.
+            () = sleep(timeouts.head), if !asked => return,
         };
+        asked = true;
         let resolver = match accepted {
             Some(Ok(Some(resolver))) => resolver,
             Some(_) => return,

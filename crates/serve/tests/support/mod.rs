@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod dav;
+pub mod h3;
 pub mod indexed;
 pub mod through;
 

@@ -55,6 +55,9 @@ pub struct ShareAddArgs {
     /// For reading only
     #[arg(long, help_heading = "How")]
     pub read_only: bool,
+    /// Show symbolic links as what they point to, wherever that is; what lies behind them can be read only
+    #[arg(long, help_heading = "How")]
+    pub follow_links: bool,
 }
 
 /// `sitta user`

@@ -12,7 +12,8 @@ use sitta_serve::{
     Accounts, Certificate, CertificateFiles, IndexEvent, IndexNotice, IndexOptions, Options, ServeError, Share,
     Timeouts,
 };
-use sitta_store::Flow;
+use sitta_store::local::{Links, LocalStore};
+use sitta_store::{Flow, Store};
 use sitta_tree::Printable;
 use tokio::sync::mpsc;
 
@@ -127,6 +128,7 @@ struct Wanted {
     location: OsString,
     writable: bool,
     indexed: bool,
+    links: Links,
 }
 
 /// What is to be shared: as the arguments say, else the config.
@@ -137,7 +139,7 @@ fn wanted(context: &Context, args: &ServeArgs) -> Outcome<Vec<Wanted>> {
             // Behind a '=', shells leave it as it is.
             let at_home = |rest| context.home.as_ref().map(|home| home.join(OsStr::from_bytes(rest)).into());
             let at_home = location.as_bytes().strip_prefix(b"~/").and_then(at_home);
-            Ok(Wanted { name, location: at_home.unwrap_or(location), writable, indexed: true })
+            Ok(Wanted { name, location: at_home.unwrap_or(location), writable, indexed: true, links: Links::Kept })
         };
         return args.share.iter().map(share).collect();
     }
@@ -151,24 +153,29 @@ fn wanted(context: &Context, args: &ServeArgs) -> Outcome<Vec<Wanted>> {
         location: context.place_of_config(&share.location),
         writable: !share.read_only,
         indexed: share.index,
+        links: if share.follow_links { Links::Followed } else { Links::Kept },
     };
     Ok(shares.iter().map(share).collect())
 }
 
 async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
     let mut shares: Vec<(Share, String)> = Vec::new();
-    for Wanted { name, location, writable, indexed } in wanted(context, args)? {
+    for Wanted { name, location, writable, indexed, links } in wanted(context, args)? {
         if shares.iter().any(|(share, _)| share.name == name) {
             return Err(
                 Failure::usage(format!("two shares are called '{name}'")).hint("give each a name of its own")
             );
         }
         let opened = open::open(context, &location).await?;
+        let store = match links {
+            Links::Kept => opened.store,
+            Links::Followed => following(opened.store.as_ref(), &opened.label)?,
+        };
         // What is not there now is a mistake that would be hard to find later.
         let root = sitta_tree::RelPath::root();
-        opened.store.list(&root).await.map_err(|error| words::looking(&opened.label, &error))?;
-        let writable = writable && opened.store.capabilities().writable;
-        let mut share = Share::new(name, opened.store, writable);
+        store.list(&root).await.map_err(|error| words::looking(&opened.label, &error))?;
+        let writable = writable && store.capabilities().writable;
+        let mut share = Share::new(name, store, writable);
         share.indexed = indexed;
         shares.push((share, opened.label));
     }
@@ -220,6 +227,17 @@ async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         out.flush()?;
     }
     Ok(Exit::Done)
+}
+
+/// The same folder, with its symbolic links followed.
+fn following(store: &dyn Store, label: &str) -> Outcome<Arc<dyn Store>> {
+    let Some(folder) = store.as_local() else {
+        return Err(Failure::usage(format!("links in {label} cannot be followed"))
+            .note("it is no folder of this machine")
+            .hint("leave out follow_links"));
+    };
+    let store = LocalStore::open_with(folder.path(), Links::Followed);
+    Ok(Arc::new(store.map_err(|error| words::looking(label, &error))?))
 }
 
 /// As many connections and open files as the system allows; many allow far less unless asked.

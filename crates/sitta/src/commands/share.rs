@@ -26,6 +26,9 @@ fn add(context: &Context, args: &ShareAddArgs) -> Outcome {
     if args.read_only {
         share.key("read_only", true);
     }
+    if args.follow_links {
+        share.key("follow_links", true);
+    }
     let text = draft::add(before.as_deref().unwrap_or_default(), &[share], Form::File)?;
     // What makes no sense is not written.
     context.with_text(&text)?;
@@ -51,9 +54,10 @@ fn list(context: &Context) -> Outcome {
     if context.json {
         for (name, share) in shares {
             let location = share.location.location.to_string();
-            out.line(
-                json!({ "event": "share", "name": name, "location": location, "read_only": share.read_only }),
-            )?;
+            out.line(json!({
+                "event": "share", "name": name, "location": location, "read_only": share.read_only,
+                "follow_links": share.follow_links,
+            }))?;
         }
         out.flush()?;
         return Ok(Exit::Done);
@@ -62,7 +66,8 @@ fn list(context: &Context) -> Outcome {
     table.row(["NAME", "OPEN FOR", "LOCATION"].map(str::to_owned).to_vec());
     for (name, share) in shares {
         let how = if share.read_only { "reading" } else { "reading and writing" };
-        table.row(vec![name.clone(), how.to_owned(), share.location.location.to_string()]);
+        let links = if share.follow_links { ", links followed" } else { "" };
+        table.row(vec![name.clone(), format!("{how}{links}"), share.location.location.to_string()]);
     }
     for line in table.lines() {
         out.line(line)?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sitta_store::Location;
 
 use super::Misfit;
 use super::values::Place;
@@ -56,6 +57,22 @@ pub struct Share {
     /// Keep an index for searches, if it is a folder of this machine.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub index: bool,
+    /// Show symbolic links in it as what they point to, wherever that is, if it is a folder of this machine; what lies behind
+    /// them can be read only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow_links: bool,
+}
+
+impl Share {
+    /// What does not go together.
+    pub fn misfit(&self) -> Option<Misfit> {
+        let far = matches!(self.location.location, Location::Remote(_) | Location::Inside { .. });
+        (self.follow_links && far).then(|| Misfit {
+            key: "follow_links",
+            what: "'follow_links' is for folders of this machine".into(),
+            hint: "leave it out".into(),
+        })
+    }
 }
 
 fn yes() -> bool {

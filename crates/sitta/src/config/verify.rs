@@ -40,6 +40,7 @@ impl Config {
                     .hint("a name is made of letters, digits, '-', '_' and '.', and does not begin with a '.'"));
             }
             self.known_store(source, &source.key("share", name, "location"), &share.location.location)?;
+            fits(source, "share", name, share.misfit())?;
         }
         fits(source, "serve", "", self.serve.misfit())?;
         collide::verify(self, source)

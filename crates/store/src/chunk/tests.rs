@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use sitta_tree::ContentHash;
 
 use super::*;
 
@@ -216,5 +217,72 @@ proptest! {
         let inserted: usize = edits.iter().map(|edit| if let Edit::Insert(_, new) = edit { new.len() } else { 0 }).sum();
         let most = (inserted + edits.len() * 8 * SMALL.most as usize) as u64;
         prop_assert!(up.sizes().1 <= most && down.sizes().1 <= most, "{:?} {:?} {edits:?}", up.sizes(), down.sizes());
+    }
+}
+
+/// A file of more than 8 GiB, where chunks are larger and places do not fit into 32 bits: one chunk is replaced, some are put
+/// in and some taken out, all of it behind the eighth GiB.
+#[test]
+fn places_behind_all_that_32_bits_can_count() {
+    let least = u64::from(Sizes::of((8 << 30) + 1).least);
+    let chunk = |n: u64| {
+        let mut hash = [0; 32];
+        blake3::Hasher::new().update(&n.to_le_bytes()).finalize_xof().fill(&mut hash);
+        Node { len: least + n % 700_000, hash: ContentHash(hash) }
+    };
+    let old: Vec<Node> = (0..40_000).map(chunk).collect();
+    let far =
+        old.iter().scan(0, |at, chunk| Some(std::mem::replace(at, *at + chunk.len))).position(|at| at > 9 << 30);
+    let far = far.expect("it is that long");
+    let mut new = old.clone();
+    new[far] = chunk(1_000_000);
+    new.splice(far + 100..far + 100, (0..3).map(|n| chunk(2_000_000 + n)));
+    new.drain(far + 200..far + 205);
+    let (old, new) = (ChunkTree::over(old), ChunkTree::over(new));
+    assert!(old.size() > 12 << 30 && new.size() > 12 << 30);
+    let lacking: u64 =
+        [chunk(1_000_000), chunk(2_000_000), chunk(2_000_001), chunk(2_000_002)].map(|c| c.len).iter().sum();
+    let known_old = Known::new(&old);
+    let (walk, told) = walked(&known_old, &new);
+    assert!(told < 4000, "{told} of {} nodes", new.len());
+    let down = Recipe::to_here(&known_old, &walk, new.content());
+    let known_new = Known::new(&new);
+    let up = Recipe::from_here(&known_new, &walked(&known_new, &old).0);
+    for recipe in [down, up] {
+        assert_eq!(recipe.sizes(), (new.size(), lacking));
+        let (mut at, mut bytes) = (0, Vec::new());
+        for piece in &recipe.pieces {
+            bytes.push((at, piece.origin, piece.len));
+            at += piece.len;
+        }
+        // The first of them as one, up to the chunk that is another; behind what was put in, the same bytes stand elsewhere.
+        let start = known_old.start(far);
+        assert_eq!(bytes[..2], [(0, Origin::Old(0), start), (start, Origin::New, new.chunks()[far].len)]);
+        assert!(start > 9 << 30);
+        let last = bytes.last().expect("pieces");
+        assert_eq!(last.1, Origin::Old(old.size() - last.2));
+        assert_eq!(last.0 + last.2, new.size());
+        assert_eq!(bytes.len(), 6, "{bytes:?}");
+    }
+}
+
+/// Nine GiB of which nearly all is a hole: every chunk is the same one.
+#[test]
+fn a_hole_of_many_gib() {
+    let sizes = Sizes::of(9 << 30);
+    let zeros = Node { len: u64::from(sizes.most), hash: ContentHash([7; 32]) };
+    let (count, other) = ((9 << 30) / u64::from(sizes.most), Node { len: 100_000, hash: ContentHash([1; 32]) });
+    let old = ChunkTree::over(vec![zeros; count as usize]);
+    let mut chunks = vec![zeros; count as usize];
+    chunks.insert(9000, other);
+    let new = ChunkTree::over(chunks);
+    let (known, known_new) = (Known::new(&old), Known::new(&new));
+    let down = Recipe::to_here(&known, &walked(&known, &new).0, new.content());
+    let up = Recipe::from_here(&known_new, &walked(&known_new, &old).0);
+    for recipe in [down, up] {
+        assert_eq!(recipe.sizes(), ((9 << 30) + 100_000, 100_000));
+        assert!(recipe.saves());
+        let inside = |piece: &Piece| matches!(piece.origin, Origin::Old(from) if from + piece.len > old.size());
+        assert!(!recipe.pieces.iter().any(inside), "no byte from behind the old version's end");
     }
 }

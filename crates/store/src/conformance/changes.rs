@@ -78,9 +78,9 @@ pub(super) async fn apply_keeps_the_order(store: Subject) {
         Change::Write(new("d/f", bytes("x"))),
         Change::Remove { path: path("a"), expect, displaced: Displaced::Discard },
         Change::Write(Write { temp: format!("{TEMP_PREFIX}2").into(), ..new("a", bytes("second")) }),
-        Change::SetMeta { path: path("d/f"), meta, expect: Precondition::None, xattrs_of: None },
+        Change::SetMeta { path: path("d/f"), meta, expect: Precondition::None, xattrs: None },
         Change::Remove { path: path("none"), expect: Precondition::None, displaced: Displaced::Discard },
-        Change::SetMeta { path: path("a"), meta, expect: Precondition::None, xattrs_of: None },
+        Change::SetMeta { path: path("a"), meta, expect: Precondition::None, xattrs: None },
     ];
     let results = store.apply(changes, &flow()).await;
     let worked: Vec<_> = results.iter().map(Result::is_ok).collect();

@@ -1,9 +1,13 @@
 //! Times and permissions, as exact as the store says.
 
-use sitta_tree::{Kind, Meta, Time};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt};
+use sitta_tree::{Kind, Meta, RelPath, Time};
 
 use super::tools::*;
-use crate::{Precondition, What, Write};
+use crate::{ByteStream, Change, Maker, Precondition, Result, ScanOptions, Source, What, Write, Xattrs, XattrsOf};
 
 pub(super) async fn times_are_exact(store: Subject) {
     let precision = store.capabilities().traits.mtime_precision;
@@ -95,4 +99,55 @@ pub(super) async fn new_things_get_what_nobody_told(store: Subject) {
     if store.capabilities().traits.modes {
         assert_eq!(entry.meta.mode & 0o600, 0o600, "its owner can use it");
     }
+}
+
+/// A file of so many bytes with these attributes.
+#[derive(Debug)]
+struct Dressed(usize, Xattrs);
+
+#[async_trait]
+impl Maker for Dressed {
+    async fn make(&self) -> Result<ByteStream> {
+        let content = pattern(self.0);
+        Ok(stream::once(async { Ok(content.into()) }).boxed())
+    }
+
+    async fn xattrs(&self) -> Result<Xattrs> {
+        Ok(self.1.clone())
+    }
+
+    fn at_most(&self) -> u64 {
+        self.0 as u64
+    }
+}
+
+fn attributes(list: &[(&str, &[u8])]) -> Xattrs {
+    list.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect()
+}
+
+pub(super) async fn attributes_come_with_a_file_and_change(store: Subject) {
+    let first = attributes(&[("user.empty", b""), ("user.odd", b"\0\xff\n"), ("user.text", b"some text")]);
+    for (at, size) in [("small", 3), ("large", 3 << 20)] {
+        let made = What::File(Source::Made(Arc::new(Dressed(size, first.clone()))));
+        let with = Write { meta: Meta { xattrs: 1, ..some_meta() }, ..new(at, made) };
+        let written = write(&store, with).await.expect("written");
+        assert_ne!(written.entry.meta.xattrs, 0, "what was written is told");
+        assert_eq!(store.xattrs(&path(at)).await.unwrap(), first);
+        let tree = store.scan(&ScanOptions { xattrs: true, ..ScanOptions::default() }).await.unwrap();
+        let seen = tree.ids().find(|id| tree.path(*id) == path(at)).map(|id| tree.entry(id).meta.xattrs);
+        assert_eq!(seen, Some(written.entry.meta.xattrs), "as the scan tells it");
+    }
+    dir(&store, "dir").await;
+    let second = attributes(&[("user.other", b"x"), ("user.text", b"another text")]);
+    for (at, xattrs) in [("small", second.clone()), ("dir", second), ("small", Xattrs::new())] {
+        let meta = stat(&store, at).await.expect("it stands there").meta;
+        let set = Some(XattrsOf::These(xattrs.clone()));
+        let change = Change::SetMeta { path: path(at), meta, expect: Precondition::None, xattrs: set };
+        let beside = new(&format!("beside-{at}-{}", xattrs.len()), bytes("x"));
+        let mut results = store.apply(vec![Change::Write(beside), change], &Arc::default()).await;
+        results.pop().expect("one result").expect("set");
+        assert_eq!(store.xattrs(&path(at)).await.unwrap(), xattrs, "{at}");
+    }
+    assert_eq!(store.xattrs(&RelPath::root()).await.unwrap(), Xattrs::new());
+    assert!(store.xattrs(&path("none")).await.is_err());
 }

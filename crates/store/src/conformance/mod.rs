@@ -96,6 +96,7 @@ fn checks() -> Vec<Check> {
         check!(meta::set_on_links, |c| c.traits.symlinks && c.traits.mtime_precision > 0),
         check!(meta::zero_is_a_value),
         check!(meta::new_things_get_what_nobody_told),
+        check!(meta::attributes_come_with_a_file_and_change, |c| c.traits.xattrs),
     ];
     all.extend(changing());
     all

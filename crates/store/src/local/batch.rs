@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::content::Fed;
 use super::facts::{entry_at, stat_at, timestamps};
+use super::links::{self, Links};
 use super::place::{self, Spot};
 use super::stage::{Session, Staged, Wanted};
 use super::{Inner, errno::Fail};
@@ -105,7 +106,7 @@ impl Batch<'_> {
                     false
                 }
                 What::File(source) => feed.is_none() && source.size().is_some_and(|size| size <= IN_NEW_DIR),
-                What::Symlink(_) => true,
+                What::Symlink(_) => self.session.inner.links == Links::Kept,
                 What::Link(_) => false,
             };
             if fits
@@ -231,12 +232,13 @@ impl Batch<'_> {
         // A precondition that fails already spares the transfer; the one that counts comes last.
         if write.expect != Precondition::Absent || source.size().is_none_or(|size| size > IN_NEW_DIR) {
             let old = entry_at(self.session.facts, &*dir, name).map_err(|e| inner.error(&path, e))?;
-            let early = match (&old, &write.expect) {
+            let refused = links::refuse(inner.links, old.as_ref());
+            let early = refused.and_then(|()| match (&old, &write.expect) {
                 (Some(_), Precondition::Absent) => Err(Fail::changed("something stands there already")),
                 (None, Precondition::Version(_)) => Err(Fail::changed("it is gone")),
                 (Some(old), expect) => place::may_displace(&Spot { dir: &dir, name }, old, expect),
                 _ => Ok(()),
-            };
+            });
             early.map_err(|fail| inner.fail(&path, fail))?;
             keep_mode(&mut wanted, old.as_ref(), inner);
         }
@@ -294,6 +296,9 @@ impl Batch<'_> {
         let (dir, name) = session.dirs.parent(&write.path).map_err(|e| fail(e.into()))?;
         let (temp, at) = (Spot { dir: &dir, name: write.temp.as_bytes() }, Spot { dir: &dir, name });
         let made = match &write.what {
+            What::Symlink(_) if session.inner.links == Links::Followed => {
+                return Err(fail(Fail::Said(ErrorKind::Unsupported, "links are followed here: none can be made")));
+            }
             What::Symlink(target) => symlink(&dir, temp.name, target, &wanted),
             What::Link(to) => session.dirs.parent(to).and_then(|(from, name)| {
                 match stat_at(&*from, name)?.map(|stat| session.facts.entry(&stat).kind) {

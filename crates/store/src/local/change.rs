@@ -9,12 +9,15 @@ use sitta_tree::{Entry, Kind, Meta, RelPath, fold_key};
 
 use super::dirs::Dirs;
 use super::errno::Fail;
-use super::facts::{entry_at, timestamps};
+use super::facts::{Facts, entry_at, timestamps};
+use super::links::{self, Links};
 use super::place::{self, Spot, move_new};
 use super::stage::Wanted;
 use super::{Inner, LocalStore, errno, xattrs};
 use crate::check::same_bytes;
-use crate::{Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, TEMP_PREFIX, Written, Xattrs};
+use crate::{
+    Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, TEMP_PREFIX, Written, Xattrs, XattrsOf,
+};
 
 fn expected(entry: Option<Entry>, expect: &Precondition) -> Result<Entry, Fail> {
     match (entry, expect) {
@@ -36,10 +39,14 @@ const OTHER: Fail = Fail::Said(ErrorKind::Changed, "it changed at the last momen
 /// See [`crate::Store::remove`].
 pub(super) fn remove(inner: &Inner, path: &RelPath, expect: &Precondition, displaced: &Displaced) -> Result<()> {
     let run = || -> Result<(), Fail> {
-        let (mut dirs, facts) = inner.enter()?;
+        let (mut dirs, facts) = inner.enter_to_change()?;
         let (dir, name) = dirs.parent(path).or_else(|errno| gone(errno, expect))?;
         let at = Spot { dir: &dir, name };
-        let old = expected(entry_at(facts, &*dir, name)?, expect)?;
+        let found = entry_at(facts, &*dir, name)?;
+        if links::refuse(inner.links, found.as_ref()).is_err() {
+            return remove_link(&mut dirs, facts, path, expect, displaced);
+        }
+        let old = expected(found, expect)?;
         let verify = |spot: &Spot<'_>| -> Result<bool, Errno> {
             let now = entry_at(facts, &**spot.dir, spot.name)?;
             Ok(now.is_some_and(|now| now.kind == old.kind && same_bytes(&now, &old.fingerprint())))
@@ -71,6 +78,23 @@ pub(super) fn remove(inner: &Inner, path: &RelPath, expect: &Precondition, displ
         }
     };
     run().map_err(|fail| inner.fail(path, fail))
+}
+
+/// Removes a link that is followed, which takes nothing away from what it leads to, be that a directory that is not empty.
+fn remove_link(
+    dirs: &mut Dirs,
+    facts: Facts,
+    path: &RelPath,
+    expect: &Precondition,
+    displaced: &Displaced,
+) -> Result<(), Fail> {
+    expected(super::dirs::entry(dirs, facts, path)?, expect)?;
+    if let Displaced::MoveTo(_) = displaced {
+        let what = "a symbolic link, which may lead elsewhere from the trash";
+        return Err(Fail::Said(ErrorKind::Unsupported, what));
+    }
+    let (dir, name) = dirs.parent(path)?;
+    Ok(rustix::fs::unlinkat(&*dir, name, AtFlags::empty())?)
 }
 
 fn gone<T>(errno: Errno, expect: &Precondition) -> Result<T, Fail> {
@@ -126,12 +150,18 @@ fn to_trash(
 /// See [`crate::Store::rename`].
 pub(super) fn rename(inner: &Inner, from: &RelPath, to: &RelPath, expect: &Precondition) -> Result<Written> {
     let run = || -> Result<Entry, Fail> {
-        let (mut dirs, facts) = inner.enter()?;
+        let (mut dirs, facts) = inner.enter_to_change()?;
         let (dir, name) = dirs.parent(from).or_else(|errno| gone(errno, expect))?;
-        let old = expected(entry_at(facts, &*dir, name)?, expect)?;
+        let found = entry_at(facts, &*dir, name)?;
+        links::refuse(inner.links, found.as_ref())?;
+        let old = expected(found, expect)?;
         let (to_dir, to_name) = dirs.parent(to)?;
         let (at, new) = (Spot { dir: &dir, name }, Spot { dir: &to_dir, name: to_name });
         let is_dir = old.kind == Kind::Dir;
+        if is_dir && inner.links == Links::Followed && from.parent() != to.parent() {
+            let what = "a directory, in which relative links may be that are followed";
+            return Err(Fail::Said(ErrorKind::Unsupported, what));
+        }
         // A file system that folds names takes the new spelling for taken.
         let respelled = inner.capabilities.traits.folds_names
             && from != to
@@ -168,7 +198,7 @@ pub(super) fn set_meta(
     like: Option<Like<'_>>,
 ) -> Result<Written> {
     let run = || -> Result<Entry, Fail> {
-        let (mut dirs, facts) = inner.enter()?;
+        let (mut dirs, facts) = inner.enter_to_change()?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = if path.is_root() {
             rustix::fs::openat(dirs.root(), c".", flags, Mode::empty())?
@@ -181,6 +211,7 @@ pub(super) fn set_meta(
         };
         // From here on the handle is meant, whatever becomes of the name.
         let old = facts.entry(&rustix::fs::fstat(&fd)?);
+        links::refuse(inner.links, Some(&old))?;
         let old = expected(Some(old), expect)?;
         if let Some(like) = like {
             give_xattrs(like, &fd, &old)?;
@@ -215,7 +246,7 @@ fn give_xattrs(like: Like<'_>, fd: &OwnedFd, old: &Entry) -> Result<(), Fail> {
         Like::These(pairs) => return Ok(xattrs::replace_by(pairs, itself()?.as_fd())?),
     };
     let (mut dirs, _) = store.inner.enter()?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | store.inner.links.no_follow();
     let source = if path.is_root() {
         rustix::fs::openat(dirs.root(), c".", flags, Mode::empty())?
     } else {
@@ -261,10 +292,13 @@ pub(super) fn apply_all(
         Change::Rename { from, to, expect } => {
             stopped(inner, &from, flow).and_then(|()| rename(inner, &from, &to, &expect)).map(Some)
         }
-        Change::SetMeta { path, meta, expect, xattrs_of } => stopped(inner, &path, flow)
+        Change::SetMeta { path, meta, expect, xattrs } => stopped(inner, &path, flow)
             .and_then(|()| {
                 let pairs = pairs?;
-                let local = xattrs_of.as_ref().and_then(|(store, path)| Some(Like::Local(store.as_local()?, path)));
+                let local = match &xattrs {
+                    Some(XattrsOf::Entry(store, path)) => store.as_local().map(|store| Like::Local(store, path)),
+                    _ => None,
+                };
                 let like = local.or(pairs.as_ref().map(Like::These));
                 set_meta(inner, &path, &meta, &expect, like)
             })
@@ -287,7 +321,7 @@ pub(super) fn remove_temp(inner: &Arc<Inner>, path: &RelPath) -> Result<()> {
         return Err(Error::new(ErrorKind::Unsupported, &inner.location, path.clone(), "not a temporary"));
     }
     let run = || -> Result<(), Errno> {
-        let (mut dirs, _) = inner.enter()?;
+        let (mut dirs, _) = inner.enter_to_change()?;
         match dirs.parent(path) {
             Ok((dir, name)) => place::remove_all(&dir, name),
             Err(errno) if super::is_missing(errno) => Ok(()),

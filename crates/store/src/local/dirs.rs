@@ -1,12 +1,16 @@
 //! The way to a path: every directory on it is opened without following a link, however the tree is changed meanwhile.
+//! Where links are to be followed, that is the second attempt only: see [`super::links`].
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use sitta_tree::RelPath;
+use sitta_tree::{Entry, RelPath};
+
+use super::facts::{Facts, entry_at};
+use super::links::{self, Links};
 
 /// As much of a path as one system call takes.
 pub(super) const STRETCH: usize = 3000;
@@ -17,6 +21,8 @@ const KEPT: usize = 8;
 /// resolution. Lives as long as one call or batch.
 pub(super) struct Dirs {
     root: Arc<OwnedFd>,
+    links: Links,
+    changes: bool,
     kept: Vec<(Box<[u8]>, Rc<OwnedFd>)>,
     next: usize,
 }
@@ -25,8 +31,14 @@ const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEX
 const READING: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 impl Dirs {
-    pub fn new(root: Arc<OwnedFd>) -> Self {
-        Self { root, kept: Vec::new(), next: 0 }
+    /// The way for looking.
+    pub fn new(root: Arc<OwnedFd>, links: Links) -> Self {
+        Self { root, links, changes: false, kept: Vec::new(), next: 0 }
+    }
+
+    /// The way for changing something, which no link is followed on.
+    pub fn for_changes(self) -> Self {
+        Self { changes: true, ..self }
     }
 
     /// The root itself.
@@ -39,7 +51,11 @@ impl Dirs {
         if let Some((_, fd)) = self.kept.iter().find(|(kept, _)| **kept == *path) {
             return Ok(fd.clone());
         }
-        let fd = Rc::new(resolve(&*self.root, path, HANDLE)?);
+        let fd = match resolve(&*self.root, path, HANDLE, self.links) {
+            // There is something, but behind a link.
+            Ok((_, Reached::Followed)) if self.changes => return Err(Errno::ROFS),
+            found => Rc::new(found?.0),
+        };
         self.keep(path, fd.clone());
         Ok(fd)
     }
@@ -94,8 +110,16 @@ impl Dirs {
 }
 
 /// Opens a directory below `root` for reading its names.
-pub(super) fn open_dir(root: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
-    resolve(root, path, READING)
+pub(super) fn open_dir(root: impl AsFd, path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
+    resolve(root, path, READING, links).map(|(fd, _)| fd)
+}
+
+/// The entry at `path`, as it is to be shown.
+pub(super) fn entry(dirs: &mut Dirs, facts: Facts, path: &RelPath) -> Result<Option<Entry>, Errno> {
+    let (dir, name) = dirs.parent(path)?;
+    let entry = entry_at(facts, &*dir, name)?;
+    let above = &path.as_bytes()[..path.as_bytes().len() - name.len()];
+    Ok(entry.map(|entry| links::shown(dirs.links, facts, &*dir, name, entry, || links::way(&dirs.root, above))))
 }
 
 /// Opens the directory called `name` of an open directory for reading its names.
@@ -103,8 +127,24 @@ pub(super) fn open_child(dir: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> 
     rustix::fs::openat(dir, name, READING, Mode::empty())
 }
 
-fn resolve(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+/// How a directory was reached.
+enum Reached {
+    Straight,
+    /// Through a link.
+    Followed,
+}
+
+fn resolve(root: impl AsFd, path: &[u8], flags: OFlags, links: Links) -> Result<(OwnedFd, Reached), Errno> {
     let root = root.as_fd();
+    match straight(root, path, flags) {
+        Err(Errno::LOOP | Errno::NOTDIR) if links == Links::Followed => {
+            links::walk(root, path, flags.difference(OFlags::NOFOLLOW)).map(|fd| (fd, Reached::Followed))
+        }
+        other => other.map(|fd| (fd, Reached::Straight)),
+    }
+}
+
+fn straight(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     if path.is_empty() {
         return rustix::fs::openat(root, c".", flags, Mode::empty());
     }

@@ -10,6 +10,8 @@ mod content;
 mod dirs;
 mod errno;
 mod facts;
+mod links;
+mod look;
 mod place;
 mod probe;
 mod read;
@@ -23,10 +25,11 @@ mod tick;
 mod watch;
 mod xattrs;
 
+pub use self::links::Links;
 pub use self::reader::{OpenFile, Reader};
 
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -38,12 +41,11 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sitta_tree::{Entry, Fingerprint, Kind, Meta, Printable, RelPath, Tree};
 
-use crate::store::apply_in_turn;
 use crate::temps::TempNames;
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, Precondition, Result,
-    ScanOptions, Store, TEMP_PREFIX, Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result,
+    ScanOptions, Store, Write, Written, Xattrs, XattrsOf,
 };
 use dirs::Dirs;
 use errno::Fail;
@@ -60,6 +62,7 @@ pub struct LocalStore {
 struct Inner {
     path: PathBuf,
     location: Arc<str>,
+    links: Links,
     capabilities: Capabilities,
     stable_ids: bool,
     fine_times: bool,
@@ -97,11 +100,21 @@ impl LocalStore {
     /// The folder at `path`, which may not exist yet. Links on the way are resolved now, and a relative path is made
     /// absolute.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, Links::default())
+    }
+
+    /// As [`LocalStore::open`], with a word on the symbolic links in it.
+    pub fn open_with(path: impl AsRef<Path>, links: Links) -> Result<Self> {
         let given = path.as_ref();
         let shown: Arc<str> = Printable(given.as_os_str().as_bytes()).to_string().into();
         let path = std::path::absolute(given).map_err(|e| Error::new(ErrorKind::Unsupported, &shown, None, e))?;
         let path = canonical(&path);
-        let probe::Probed { capabilities, stable_ids, fine_times, on_disk } = probe::probe(&path);
+        let probe::Probed { mut capabilities, stable_ids, fine_times, on_disk } = probe::probe(&path);
+        if links == Links::Followed {
+            // Whoever may write could otherwise make a link to whatever the server can read, or move a relative one, alone
+            // or in a directory, to where it leads elsewhere.
+            (capabilities.traits.symlinks, capabilities.rename) = (false, false);
+        }
         let learned = Learned {
             masked: AtomicU32::new(u32::MAX),
             no_clone_from: AtomicU64::new(0),
@@ -112,6 +125,7 @@ impl LocalStore {
         let inner = Inner {
             location: Printable(path.as_os_str().as_bytes()).to_string().into(),
             path,
+            links,
             capabilities,
             stable_ids,
             fine_times,
@@ -141,6 +155,23 @@ impl LocalStore {
     /// existing parent decides.
     pub fn is_inside(&self, other: &LocalStore) -> bool {
         canonical(&self.inner.path).starts_with(canonical(&other.inner.path))
+    }
+
+    /// Changes that carry no bytes.
+    async fn apply_others(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
+        let (flow, mut furnished) = (flow.clone(), Vec::with_capacity(changes.len()));
+        for change in changes {
+            let pairs = match &change {
+                Change::SetMeta { xattrs: Some(XattrsOf::Entry(store, _)), .. } if store.as_local().is_some() => {
+                    Ok(None)
+                }
+                Change::SetMeta { xattrs: Some(xattrs), .. } => xattrs.get().await.map(Some),
+                _ => Ok(None),
+            };
+            furnished.push((change, pairs));
+        }
+        let done = self.blocking(move |inner| Ok(change::apply_all(inner, furnished, &flow))).await;
+        done.expect("the calls' own errors are inside")
     }
 
     async fn blocking<T: Send + 'static>(
@@ -195,51 +226,16 @@ impl Inner {
     /// What is needed to work below the root: the way to its directories, and how to read its stats.
     fn enter(&self) -> Result<(Dirs, Facts), Errno> {
         let root = self.root()?;
-        Ok((Dirs::new(root.fd.clone()), self.facts(&root)))
+        Ok((Dirs::new(root.fd.clone(), self.links), self.facts(&root)))
+    }
+
+    /// As [`Inner::enter`], to change something.
+    fn enter_to_change(&self) -> Result<(Dirs, Facts), Errno> {
+        self.enter().map(|(dirs, facts)| (dirs.for_changes(), facts))
     }
 
     fn facts(&self, root: &Root) -> Facts {
         Facts { dev: root.dev, stable_ids: self.stable_ids }
-    }
-
-    fn stat(&self, path: &RelPath) -> Result<Option<Entry>, Errno> {
-        let (mut dirs, facts) = self.enter()?;
-        if path.is_root() {
-            return Ok(Some(facts.entry(&rustix::fs::fstat(dirs.root())?)));
-        }
-        match dirs.parent(path) {
-            Ok((dir, name)) => facts::entry_at(facts, &*dir, name),
-            Err(errno) if is_missing(errno) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn xattrs(&self, path: &RelPath) -> Result<Xattrs, Errno> {
-        let (mut dirs, _) = self.enter()?;
-        if path.is_root() {
-            return xattrs::pairs_fd(dirs.root().as_fd());
-        }
-        let (dir, name) = dirs.parent(path)?;
-        xattrs::pairs_at(dir.as_fd(), name)
-    }
-
-    fn list(&self, dir: &RelPath) -> Result<Vec<Named>, Errno> {
-        let root = self.root()?;
-        let facts = self.facts(&root);
-        let fd = dirs::open_dir(&*root.fd, dir.as_bytes())?;
-        let mut entries = Vec::new();
-        for name in scan::names(&fd)? {
-            let own = dir.is_root() && *name == *OWN_DIR.as_bytes();
-            if own || name.starts_with(TEMP_PREFIX.as_bytes()) {
-                continue;
-            }
-            match facts::entry_at(facts, &fd, &name) {
-                Ok(Some(entry)) => entries.push((name, entry)),
-                Ok(None) => {}
-                Err(_) => entries.push((name, Entry::unknown(sitta_tree::Unknown::Unreadable))),
-            }
-        }
-        Ok(entries)
     }
 
     /// Waits until the tick of the youngest of these is over: see [`tick`].
@@ -258,9 +254,6 @@ impl Inner {
         mounts.iter().try_for_each(|(_, fd)| rustix::fs::syncfs(fd))
     }
 }
-
-/// An entry with its name.
-type Named = (Box<[u8]>, Entry);
 
 /// Whether the way to a path is missing, or leads through something that is not a directory.
 fn is_missing(errno: Errno) -> bool {
@@ -334,21 +327,24 @@ impl Store for LocalStore {
     }
 
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
-        if changes.iter().any(|change| matches!(change, Change::Write(_))) {
-            return apply_in_turn(self, changes, flow).await;
+        let mut results = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let writes: Vec<Write> = std::iter::from_fn(|| {
+                let next = changes.next_if(|change| matches!(change, Change::Write(_)))?;
+                if let Change::Write(write) = next { Some(write) } else { None }
+            })
+            .collect();
+            if !writes.is_empty() {
+                results.extend(self.write_batch(writes, flow).await.into_iter().map(|result| result.map(Some)));
+            }
+            let others: Vec<Change> =
+                std::iter::from_fn(|| changes.next_if(|change| !matches!(change, Change::Write(_)))).collect();
+            if !others.is_empty() {
+                results.extend(self.apply_others(others, flow).await);
+            }
         }
-        let (flow, mut furnished) = (flow.clone(), Vec::with_capacity(changes.len()));
-        for change in changes {
-            let pairs = match &change {
-                Change::SetMeta { xattrs_of: Some((store, path)), .. } if store.as_local().is_none() => {
-                    store.xattrs(path).await.map(Some)
-                }
-                _ => Ok(None),
-            };
-            furnished.push((change, pairs));
-        }
-        let done = self.blocking(move |inner| Ok(change::apply_all(inner, furnished, &flow))).await;
-        done.expect("the calls' own errors are inside")
+        results
     }
 
     async fn remove(&self, path: &RelPath, expect: Precondition, displaced: Displaced) -> Result<()> {
@@ -389,6 +385,10 @@ impl Store for LocalStore {
     }
 
     async fn watch(&self) -> Result<Option<Watch>> {
+        if self.inner.links == Links::Followed {
+            // What lies behind links would change unheard.
+            return Ok(None);
+        }
         let watching = self.blocking(|inner| {
             watch::watch(&inner.path).map_err(|errno| inner.error(&RelPath::root(), errno)).map(Some)
         });

@@ -10,13 +10,11 @@ use sitta_tree::{Entry, Kind};
 
 use super::dirs::{Dirs, open_child};
 use super::errno::{Fail, cannot};
-use super::facts::{dev, entry_at, stat_at};
+use super::facts::{entry_at, stat_at};
+use super::links::{self, Inode, inode};
 use super::{Inner, scan};
 use crate::check::same_bytes;
 use crate::{Displaced, ErrorKind, Precondition};
-
-/// A device and an inode on it.
-type Inode = (u64, u64);
 
 /// A place below the root: an open directory and a name in it.
 #[derive(Clone, Copy)]
@@ -36,7 +34,7 @@ impl Spot<'_> {
     }
 
     fn inode(&self) -> Result<Inode, Errno> {
-        stat_at(&**self.dir, self.name)?.map(|stat| (dev(&stat), stat.st_ino as _)).ok_or(Errno::NOENT)
+        stat_at(&**self.dir, self.name)?.map(|stat| inode(&stat)).ok_or(Errno::NOENT)
     }
 
     fn exchange(&self, other: &Spot<'_>) -> Result<(), Errno> {
@@ -90,6 +88,7 @@ pub(super) fn publish(
             _ => Err(Fail::changed("it is gone")),
         };
     };
+    links::refuse(inner.links, Some(&old))?;
     may_displace(at, &old, expect)?;
     let verify = |spot: &Spot<'_>| -> Result<bool, Errno> {
         let now = entry_at(facts, &**spot.dir, spot.name)?;

@@ -72,7 +72,7 @@ fn give(reader: Reader) -> Result<ByteStream> {
 fn open(inner: &Inner, path: &RelPath) -> Result<(OwnedFd, Stat, Fingerprint), Fail> {
     let (mut dirs, facts) = inner.enter()?;
     let (dir, name) = dirs.parent(path)?;
-    let fd = match open_file(&dir, name) {
+    let fd = match open_file(&dir, name, inner.links) {
         Err(Errno::NXIO) => return Err(Fail::Said(ErrorKind::Unsupported, "a fifo, socket or device")),
         Err(Errno::LOOP) => return Err(Fail::Said(ErrorKind::Unsupported, "a symbolic link")),
         opened => opened?,

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use sitta_tree::{Entry, Fingerprint, Kind, RelPath, Tree};
 
-use super::dirs::Dirs;
-use super::facts::{self, Facts};
+use super::dirs::{self, Dirs};
+use super::facts::Facts;
 use super::stage::open_file;
-use super::{Inner, LocalStore, is_missing, scan};
+use super::{Inner, Links, LocalStore, is_missing, scan};
 use crate::{Error, ErrorKind, Result, ScanOptions};
 
 /// Opens files of a local store. Made where it is used: it stays on its thread.
@@ -45,6 +45,11 @@ impl LocalStore {
         scan::scan(&self.inner, base, options)
     }
 
+    /// What becomes of symbolic links in it.
+    pub fn links(&self) -> Links {
+        self.inner.links
+    }
+
     /// Whether a version that is told never tells of other bytes later: the system, not whoever writes, says when a file
     /// was changed last, and which file it is.
     pub fn tells_versions(&self) -> bool {
@@ -66,8 +71,7 @@ impl Reader {
         let found = if path.is_root() {
             rustix::fs::fstat(self.dirs.root()).map(|stat| Some(self.facts.entry(&stat)))
         } else {
-            let parent = self.dirs.parent(path);
-            parent.and_then(|(dir, name)| facts::entry_at(self.facts, &*dir, name))
+            dirs::entry(&mut self.dirs, self.facts, path)
         };
         match found {
             Err(errno) if is_missing(errno) => Ok(None),
@@ -79,7 +83,7 @@ impl Reader {
     pub fn open(&mut self, path: &RelPath) -> Result<OpenFile> {
         let fail = |errno| self.inner.error(path, errno);
         let (dir, name) = self.dirs.parent(path).map_err(fail)?;
-        let fd = open_file(&dir, name).map_err(fail)?;
+        let fd = open_file(&dir, name, self.inner.links).map_err(fail)?;
         Ok(OpenFile { inner: self.inner.clone(), path: path.clone(), fd, facts: self.facts })
     }
 }

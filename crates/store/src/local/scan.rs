@@ -12,6 +12,7 @@ use sitta_tree::{Entry, Kind, NodeId, Problem, ProblemKind, RelPath, TooLarge, T
 
 use super::errno::OsError;
 use super::facts::Facts;
+use super::links::{self, Inode, Links};
 use super::tick::Youngest;
 use super::{Inner, dirs, errno, facts, xattrs};
 use crate::{Error, ErrorKind, OWN_DIR, Result, ScanOptions, TEMP_PREFIX};
@@ -39,9 +40,13 @@ pub(super) fn names(dir: &OwnedFd) -> Result<Vec<Box<[u8]>>, Errno> {
 pub(super) fn scan(inner: &Arc<Inner>, base: &RelPath, options: &ScanOptions) -> Result<Tree> {
     let at_root = |errno| inner.error(base, errno);
     let root = inner.reopen_root().map_err(at_root)?;
+    let way = match inner.links {
+        Links::Kept => Vec::new(),
+        Links::Followed => links::way(&root.fd, base.as_bytes()).map_err(at_root)?,
+    };
     let facts = inner.facts(&root);
     let mut tree = Tree::new();
-    let fd = dirs::open_dir(&*root.fd, base.as_bytes()).map_err(at_root)?;
+    let fd = dirs::open_dir(&*root.fd, base.as_bytes(), inner.links).map_err(at_root)?;
     let mut entry = facts.entry(&rustix::fs::fstat(&fd).map_err(at_root)?);
     if options.xattrs {
         entry.meta.xattrs = xattrs::digest_fd(&fd).unwrap_or(0);
@@ -49,6 +54,8 @@ pub(super) fn scan(inner: &Arc<Inner>, base: &RelPath, options: &ScanOptions) ->
     tree.set_root(&entry);
     let mut scan = Scan {
         options,
+        links: inner.links,
+        way,
         facts,
         tree,
         path: Vec::new(),
@@ -59,7 +66,8 @@ pub(super) fn scan(inner: &Arc<Inner>, base: &RelPath, options: &ScanOptions) ->
         youngest: (!inner.fine_times).then(Youngest::new),
     };
     let top = rustix::io::fcntl_dupfd_cloexec(&fd, 0).map_err(at_root)?;
-    match scan.descend(&top, fd) {
+    let above = scan.way.len();
+    match scan.descend(&top, fd, above) {
         Ok(()) => {
             if let Some(youngest) = scan.youngest {
                 youngest.wait(inner.capabilities.traits.mtime_precision, &options.flow);
@@ -102,10 +110,15 @@ struct Level {
     /// the last level.
     start: usize,
     next: usize,
+    /// How many directories are on the way to it and with it, where links are followed.
+    depth: usize,
 }
 
 struct Scan<'o> {
     options: &'o ScanOptions,
+    links: Links,
+    /// The directories on the way to the current one, where links are followed.
+    way: Vec<Inode>,
     facts: Facts,
     tree: Tree,
     /// The current directory's path, kept up only while a filter asks for it.
@@ -121,11 +134,11 @@ struct Scan<'o> {
 
 impl Scan<'_> {
     /// Walks depth first, with as few handles as the depth needs.
-    fn descend(&mut self, root: &OwnedFd, fd: OwnedFd) -> Result<(), Stop> {
+    fn descend(&mut self, root: &OwnedFd, fd: OwnedFd, depth: usize) -> Result<(), Stop> {
         if let Err(errno) = self.list(&fd, NodeId::ROOT)? {
             return Err(Stop::Root(errno));
         }
-        let mut levels = vec![Level { dir: NodeId::ROOT, fd: Some(fd), start: 0, next: 0 }];
+        let mut levels = vec![Level { dir: NodeId::ROOT, fd: Some(fd), start: 0, next: 0, depth }];
         while let Some(level) = levels.last_mut() {
             let Some(&child) = self.pending.get(level.next) else {
                 self.pending.truncate(level.start);
@@ -133,7 +146,9 @@ impl Scan<'_> {
                 continue;
             };
             level.next += 1;
+            self.way.truncate(level.depth);
             let opened = self.open(root, level, child);
+            let depth = level.depth + 1;
             if level.next == self.pending.len() {
                 self.pending.truncate(level.start);
                 levels.pop();
@@ -141,7 +156,7 @@ impl Scan<'_> {
             let start = self.pending.len();
             match opened {
                 Ok(fd) => match self.list(&fd, child)? {
-                    Ok(()) => levels.push(Level { dir: child, fd: Some(fd), start, next: start }),
+                    Ok(()) => levels.push(Level { dir: child, fd: Some(fd), start, next: start, depth }),
                     Err(errno) => self.incomplete(child, errno),
                 },
                 Err(errno) => self.incomplete(child, errno),
@@ -160,15 +175,27 @@ impl Scan<'_> {
             self.tree.write_path(child, &mut self.path);
         }
         if let Some(fd) = &level.fd {
-            return dirs::open_child(fd, self.tree.name(child));
+            return self.open_child(fd, child);
         }
         let mut path = Vec::new();
         self.tree.write_path(level.dir, &mut path);
-        let fd = dirs::open_dir(root, &path)?;
+        let fd = dirs::open_dir(root, &path, self.links)?;
         if self.facts.fingerprint(&rustix::fs::fstat(&fd)?).id != self.tree.fingerprint(level.dir).id {
             return Err(Errno::NOTDIR);
         }
-        dirs::open_child(level.fd.insert(fd), self.tree.name(child))
+        let fd = level.fd.insert(fd);
+        self.open_child(fd, child)
+    }
+
+    /// Opens `child` of an open directory. Where links are followed, it may be any directory but one on the way to itself.
+    fn open_child(&mut self, dir: &OwnedFd, child: NodeId) -> Result<OwnedFd, Errno> {
+        let name = self.tree.name(child);
+        if self.links == Links::Kept {
+            return dirs::open_child(dir, name);
+        }
+        let fd = links::open_dir(dir, name)?;
+        links::step(&fd, &mut self.way)?;
+        Ok(fd)
     }
 
     fn incomplete(&mut self, dir: NodeId, errno: Errno) {
@@ -231,7 +258,10 @@ impl Scan<'_> {
     fn add(&mut self, fd: &OwnedFd, dir: NodeId, name: &CStr) -> Result<(), Stop> {
         let bytes = name.to_bytes();
         let mut entry = match rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => self.facts.entry(&stat),
+            Ok(stat) => {
+                let entry = self.facts.entry(&stat);
+                links::shown(self.links, self.facts, fd, bytes, entry, || Ok(self.way.clone()))
+            }
             // It went away since it was listed.
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return self.unreadable(dir, bytes, errno),
@@ -250,7 +280,7 @@ impl Scan<'_> {
             }
         }
         if self.options.xattrs && entry.kind != Kind::Unknown {
-            entry.meta.xattrs = xattrs::digest_at(fd.as_fd(), bytes).unwrap_or(0);
+            entry.meta.xattrs = xattrs::digest_at(fd.as_fd(), bytes, self.links).unwrap_or(0);
         }
         let id = self.tree.push_child(dir, bytes, &entry)?;
         if entry.kind == Kind::Dir {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Receiver;
 use super::content::{self, CHUNK, Fed, Trouble};
 use super::dirs::Dirs;
 use super::facts::{Facts, dev, timestamps};
-use super::{Inner, xattrs};
+use super::{Inner, Links, xattrs};
 use crate::{Error, ErrorKind, Flow, Result, Source, Xattrs};
 
 /// The metadata that shall be set; what is none stays as the system gives it.
@@ -61,7 +61,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub fn new(inner: &'a Arc<Inner>, flow: &'a Flow) -> Result<Self, Errno> {
-        let (dirs, facts) = inner.enter()?;
+        let (dirs, facts) = inner.enter_to_change()?;
         let user = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         Ok(Self { inner, flow, dirs, facts, sources: Vec::new(), buffer: Vec::new(), user })
     }
@@ -196,7 +196,7 @@ impl<'a> Session<'a> {
         Ok(content)
     }
 
-    /// Opens a file of a local store, never through a link.
+    /// Opens a file of a local store.
     fn open_source(&mut self, from: &Origin<'_>) -> Result<(OwnedFd, Facts)> {
         let known = self.sources.iter().position(|(inner, ..)| Arc::ptr_eq(inner, from.inner));
         let error = |errno| from.inner.error(from.path, errno);
@@ -210,7 +210,7 @@ impl<'a> Session<'a> {
         };
         let (_, dirs, facts) = &mut self.sources[at];
         let (dir, name) = dirs.parent(from.path).map_err(error)?;
-        Ok((open_file(&dir, name).map_err(error)?, *facts))
+        Ok((open_file(&dir, name, from.inner.links).map_err(error)?, *facts))
     }
 
     /// Creates a new file. Set-user-id and the like come with [`Session::dress`], after the owner.
@@ -317,8 +317,8 @@ impl Origin<'_> {
     }
 }
 
-/// Opens a file for reading, neither following a link nor waiting for a fifo's other end.
-pub(super) fn open_file(dir: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    rustix::fs::openat(dir, name, flags, Mode::empty())
+/// Opens a file for reading without waiting for a fifo's other end.
+pub(super) fn open_file(dir: &OwnedFd, name: &[u8], links: Links) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::openat(dir, name, flags | links.no_follow(), Mode::empty())
 }

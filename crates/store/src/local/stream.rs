@@ -123,7 +123,7 @@ async fn fetch(index: usize, mut write: Write, flow: &Flow) -> (usize, Result<(W
 /// The extended attributes that a file from elsewhere shall get.
 async fn attributes(write: &Write) -> Result<Xattrs> {
     match &write.what {
-        What::File(Source::Stored { store, path, .. }) if write.meta.xattrs != 0 => store.xattrs(path).await,
+        What::File(source) if write.meta.xattrs != 0 => source.xattrs().await,
         _ => Ok(Xattrs::new()),
     }
 }

@@ -66,3 +66,12 @@ async fn without_stable_ids() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_links_followed() {
+    with(|inner| {
+        inner.links = super::Links::Followed;
+        (inner.capabilities.traits.symlinks, inner.capabilities.rename) = (false, false);
+    })
+    .await;
+}

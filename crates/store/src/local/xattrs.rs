@@ -6,6 +6,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+use super::links::Links;
 use crate::Xattrs;
 use crate::xattrs::{digest, is_ours};
 
@@ -64,19 +65,28 @@ pub(super) fn digest_fd(fd: impl AsFd) -> Result<u64, Errno> {
     pairs_fd(fd.as_fd()).map(|pairs| digest(&pairs))
 }
 
-/// The digest of the attributes of `name` in an open directory; a link's own, not those of where it points.
-pub(super) fn digest_at(dir: BorrowedFd<'_>, name: &[u8]) -> Result<u64, Errno> {
-    pairs_at(dir, name).map(|pairs| digest(&pairs))
+/// The digest of the attributes of `name` in an open directory, as [`pairs_at`] tells them.
+pub(super) fn digest_at(dir: BorrowedFd<'_>, name: &[u8], links: Links) -> Result<u64, Errno> {
+    pairs_at(dir, name, links).map(|pairs| digest(&pairs))
 }
 
-/// The attributes of `name` in an open directory; a link's own too.
-pub(super) fn pairs_at(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Xattrs, Errno> {
-    let path = by_handle(dir, Some(name));
-    let list = match grow(|buffer| rustix::fs::llistxattr(&path[..], spare_capacity(buffer))) {
+/// The attributes of `name` in an open directory; those of a link that is not followed are its own.
+pub(super) fn pairs_at(dir: BorrowedFd<'_>, name: &[u8], links: Links) -> Result<Xattrs, Errno> {
+    let path = &by_handle(dir, Some(name))[..];
+    let list = grow(|buffer| match links {
+        Links::Kept => rustix::fs::llistxattr(path, spare_capacity(buffer)),
+        Links::Followed => rustix::fs::listxattr(path, spare_capacity(buffer)),
+    });
+    let list = match list {
         Err(Errno::OPNOTSUPP) => return Ok(Xattrs::new()),
         list => list?,
     };
-    let value = |name: &[u8]| grow(|buffer| rustix::fs::lgetxattr(&path[..], name, spare_capacity(buffer)));
+    let value = |name: &[u8]| {
+        grow(|buffer| match links {
+            Links::Kept => rustix::fs::lgetxattr(path, name, spare_capacity(buffer)),
+            Links::Followed => rustix::fs::getxattr(path, name, spare_capacity(buffer)),
+        })
+    };
     collect(&list, value)
 }
 

@@ -48,7 +48,7 @@ impl MemoryStore {
             mtime_precision: 1,
             modes: true,
             owners: true,
-            xattrs: true,
+            xattrs: false,
             symlinks: true,
             dirs: true,
             folds_names: false,

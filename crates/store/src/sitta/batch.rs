@@ -14,7 +14,7 @@ use sitta_tree::{ContentHash, Meta, RelPath};
 use super::client::Client;
 use super::delta::{self, Sending};
 use super::resume::resumable;
-use super::wire::{self, Outcome, Text, WireChange, WireExpect, WireWhat, tag};
+use super::wire::{self, Outcome, Text, WireChange, WireExpect, WireWhat, WireXattrs, tag};
 use crate::body::Body;
 use crate::web::Web;
 use crate::{ByteStream, Change, Displaced, Error, ErrorKind, Fetched, Flow, Result, Source, What, Write, Written};
@@ -69,7 +69,7 @@ pub(super) async fn apply(client: &Client, changes: Vec<Change>, flow: &Arc<Flow
         match next {
             Ready::Whole(change, bytes) => {
                 batch.add(index, change, bytes);
-                if batch.bytes.len() >= FULL {
+                if batch.bytes.len() + batch.xattrs >= FULL {
                     std::mem::take(&mut batch).send(client, &paths, &mut results, flow).await;
                 }
             }
@@ -92,11 +92,18 @@ struct Batch {
     /// Which of all changes each is, and the hash of its bytes.
     sent: Vec<(usize, Option<ContentHash>)>,
     bytes: Vec<u8>,
+    /// How much of the list are extended attributes.
+    xattrs: usize,
 }
 
 impl Batch {
     fn add(&mut self, index: usize, change: WireChange, bytes: Option<Bytes>) {
         let content = bytes.as_ref().map(|bytes| ContentHash(*blake3::hash(bytes).as_bytes()));
+        if let WireChange::Write { xattrs: Some(xattrs), .. } | WireChange::SetMeta { xattrs: Some(xattrs), .. } =
+            &change
+        {
+            self.xattrs += xattrs.size();
+        }
         self.changes.push(change);
         self.sent.push((index, content));
         self.bytes.extend_from_slice(&bytes.unwrap_or_default());
@@ -246,12 +253,27 @@ async fn prepare(client: &Client, change: Change) -> Ready {
             let (from, to) = (text(from), text(to));
             return Ready::Whole(WireChange::Rename { from, to, expect: expect.into() }, None);
         }
-        Change::SetMeta { path, meta, expect, .. } => {
+        Change::SetMeta { path, meta, expect, xattrs } => {
+            let xattrs = match xattrs {
+                Some(xattrs) if client.xattrs => xattrs.get().await.map(Some),
+                _ => Ok(None),
+            };
+            let xattrs = match xattrs {
+                Ok(xattrs) => xattrs.as_ref().map(WireXattrs::from),
+                Err(error) => return Ready::Not(error),
+            };
             let (path, meta) = (text(path), meta.into());
-            return Ready::Whole(WireChange::SetMeta { path, meta, expect: expect.into() }, None);
+            return Ready::Whole(WireChange::SetMeta { path, meta, expect: expect.into(), xattrs }, None);
         }
     };
     let Write { path, what, meta, expect, displaced, temp } = write;
+    let xattrs = match what {
+        What::File(source) if client.xattrs && meta.xattrs != 0 => match source.xattrs().await {
+            Ok(xattrs) => Some(WireXattrs::from(&xattrs)),
+            Err(error) => return Ready::Not(error),
+        },
+        _ => None,
+    };
     let told = |what, meta: &Meta| WireChange::Write {
         path: text(path),
         what,
@@ -259,6 +281,7 @@ async fn prepare(client: &Client, change: Change) -> Ready {
         expect: WireExpect::from(expect),
         displaced: aside(displaced),
         temp: temp.to_string(),
+        xattrs: xattrs.clone(),
     };
     let source = match what {
         What::File(source) => source,

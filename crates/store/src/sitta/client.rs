@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub resumes: bool,
     /// It copies files by itself.
     pub copies: bool,
+    /// It keeps extended attributes.
+    pub xattrs: bool,
 }
 
 impl Client {
@@ -50,8 +52,14 @@ impl Client {
 
     /// A request about `path`: `what` is what is asked of it.
     pub fn ask(&self, method: &Method, what: &str, path: &RelPath) -> RequestBuilder {
+        self.asking(method, what, path, None)
+    }
+
+    /// As [`Client::ask`], with parameters.
+    pub fn asking(&self, method: &Method, what: &str, path: &RelPath, query: Option<&str>) -> RequestBuilder {
         let what = RelPath::new(what).expect("a word of ours");
-        let url = self.site.url(&what.join_path(&self.within(path)), false);
+        let mut url = self.site.url(&what.join_path(&self.within(path)), false);
+        url.set_query(query);
         self.site.request(method, url)
     }
 

@@ -56,9 +56,10 @@ pub async fn open(remote: &Remote, access: &Access) -> Result<Arc<dyn Store>> {
         Downloads::Udp => Some(quic::Quic::new(&site.location, &remote.host, port, &access.web)?),
         Downloads::Together | Downloads::Apart => None,
     };
-    let mut client = Client { site, base, quic, chunks: false, resumes: false, copies: false };
+    let mut client = Client { site, base, quic, chunks: false, resumes: false, copies: false, xattrs: false };
     let told = client.share().await?;
-    (client.chunks, client.resumes, client.copies) = (told.chunks, told.resumes, told.copies);
+    (client.chunks, client.resumes) = (told.chunks, told.resumes);
+    (client.copies, client.xattrs) = (told.copies, told.xattrs);
     let in_flight = access.transfers.unwrap_or(store::IN_FLIGHT).max(1);
     Ok(Arc::new(SittaStore::new(client, &told, in_flight)))
 }

@@ -12,14 +12,14 @@ use sitta_tree::{Entry, Fingerprint, Kind, Meta, RelPath, Tree};
 use super::batch;
 use super::client::Client;
 use super::delta;
-use super::wire::{Text, TreeLine, WireEntry, WireShare, tag};
+use super::wire::{Text, TreeLine, WireEntry, WireShare, WireXattrs, tag};
 use crate::chunk::Recipe;
 use crate::gather::Gather;
 use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
     ByteStream, Capabilities, Change, Displaced, Error, ErrorKind, Fetched, Flow, OWN_DIR, OnServer, Precondition,
-    Result, ScanOptions, Source, Store, Write, Written,
+    Result, ScanOptions, Source, Store, Write, Written, Xattrs,
 };
 
 /// Calls in flight that suit a server.
@@ -165,7 +165,9 @@ impl Store for SittaStore {
 
     async fn scan(&self, options: &ScanOptions) -> Result<Tree> {
         let root = RelPath::root();
-        let answer = self.client.site.web.send(self.client.ask(&Method::GET, "tree", &root), &root).await?;
+        let query = options.xattrs.then_some("xattrs=true");
+        let request = self.client.asking(&Method::GET, "tree", &root, query);
+        let answer = self.client.site.web.send(request, &root).await?;
         let answer = self.client.granted(answer, &root).await?;
         let mut bytes = self.client.site.web.bytes(answer, &root);
         let mut gather = Gather::new(options);
@@ -226,6 +228,14 @@ impl Store for SittaStore {
         delta::recipe_down(&self.client, path, version, old).await
     }
 
+    async fn xattrs(&self, path: &RelPath) -> Result<Xattrs> {
+        if !self.client.xattrs {
+            return Ok(Xattrs::new());
+        }
+        let told: WireXattrs = self.client.get("xattrs", path).await?;
+        told.pairs().map_err(|error| self.client.odd(path, error))
+    }
+
     async fn write(&self, write: Write, flow: &Arc<Flow>) -> Result<Written> {
         self.one_written(Change::Write(write), flow).await
     }
@@ -252,7 +262,7 @@ impl Store for SittaStore {
     }
 
     async fn set_meta(&self, path: &RelPath, meta: &Meta, expect: Precondition) -> Result<Written> {
-        let change = Change::SetMeta { path: path.clone(), meta: *meta, expect, xattrs_of: None };
+        let change = Change::SetMeta { path: path.clone(), meta: *meta, expect, xattrs: None };
         self.one_written(change, &Arc::default()).await
     }
 

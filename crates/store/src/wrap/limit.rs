@@ -104,6 +104,10 @@ impl Maker for SlowMaker {
         Ok(self.bucket.slow(self.inner.make().await?))
     }
 
+    async fn xattrs(&self) -> Result<Xattrs> {
+        self.inner.xattrs().await
+    }
+
     fn at_most(&self) -> u64 {
         self.inner.at_most()
     }

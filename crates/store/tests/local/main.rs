@@ -2,6 +2,7 @@
 
 mod copy;
 mod killed;
+mod links;
 mod odd;
 mod races;
 mod refused;

@@ -20,6 +20,8 @@ pub(super) fn all() -> Map<String, Value> {
         "watch",
         "chunks",
         "resumes",
+        "copies",
+        "xattrs",
     ];
     let mut share =
         vec![("name", text("Its name")), ("mtime_precision", number("The tick of its times, in nanoseconds"))];

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Odd, Text, WireMeta, tag, untag};
+use super::{Odd, Text, WireMeta, WireXattrs, tag, untag};
 use crate::{Displaced, Precondition};
 
 /// What must stand at a path.
@@ -106,6 +106,9 @@ pub enum WireChange {
         displaced: Option<Text>,
         /// The name of a temporary beside it.
         temp: String,
+        /// With these extended attributes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        xattrs: Option<WireXattrs>,
     },
     /// Removes something.
     Remove {
@@ -137,5 +140,8 @@ pub enum WireChange {
         /// What must stand there.
         #[serde(default)]
         expect: WireExpect,
+        /// With these extended attributes in the place of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        xattrs: Option<WireXattrs>,
     },
 }

@@ -7,6 +7,7 @@ mod chunks;
 mod outcome;
 mod share;
 mod tree;
+mod xattrs;
 
 use serde::{Deserialize, Serialize};
 use sitta_tree::{ContentHash, Entry, Fingerprint, Kind, Meta, RelPath, Time, Unknown};
@@ -17,6 +18,7 @@ pub use self::chunks::{CHUNKS, Nodes};
 pub use self::outcome::{Outcome, Refusal, kind_name};
 pub use self::share::WireShare;
 pub use self::tree::{TreeLine, WireProblem};
+pub use self::xattrs::WireXattrs;
 
 /// Bytes that are text, mostly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,19 +118,22 @@ pub struct WireMeta {
     /// Numeric group.
     #[serde(default)]
     pub gid: u32,
+    /// A digest of the extended attributes; told where they were asked for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub xattrs: u64,
 }
 
 impl From<&Meta> for WireMeta {
     fn from(meta: &Meta) -> Self {
-        let Meta { mtime, mode, uid, gid, .. } = *meta;
-        Self { mtime: (mtime.secs, mtime.nanos), mode, uid, gid }
+        let Meta { mtime, mode, uid, gid, xattrs } = *meta;
+        Self { mtime: (mtime.secs, mtime.nanos), mode, uid, gid, xattrs }
     }
 }
 
 impl From<&WireMeta> for Meta {
     fn from(wire: &WireMeta) -> Self {
         let mtime = Time::new(wire.mtime.0, wire.mtime.1.min(999_999_999));
-        Self { mtime, mode: wire.mode & 0o7777, uid: wire.uid, gid: wire.gid, xattrs: 0 }
+        Self { mtime, mode: wire.mode & 0o7777, uid: wire.uid, gid: wire.gid, xattrs: wire.xattrs }
     }
 }
 
@@ -168,6 +173,11 @@ pub struct WireEntry {
     /// The BLAKE3 hash of its bytes in hexadecimal, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(digest: &u64) -> bool {
+    *digest == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

@@ -45,6 +45,9 @@ pub struct WireShare {
     /// It copies files by itself.
     #[serde(default)]
     pub copies: bool,
+    /// It keeps extended attributes, and tells them.
+    #[serde(default)]
+    pub xattrs: bool,
     /// What tells its root from another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -72,17 +75,18 @@ impl WireShare {
             chunks: is_here,
             resumes: true,
             copies: true,
+            xattrs: traits.xattrs,
             identity: None,
         }
     }
 
-    /// What it keeps, for decisions. Extended attributes are not sent.
+    /// What it keeps, for decisions.
     pub fn traits(&self) -> SideTraits {
         SideTraits {
             mtime_precision: self.mtime_precision,
             modes: self.modes,
             owners: self.owners,
-            xattrs: false,
+            xattrs: self.xattrs,
             symlinks: self.symlinks,
             dirs: self.dirs,
             folds_names: self.folds_names,
