@@ -228,7 +228,7 @@ fn places_behind_all_that_32_bits_can_count() {
     let chunk = |n: u64| {
         let mut hash = [0; 32];
         blake3::Hasher::new().update(&n.to_le_bytes()).finalize_xof().fill(&mut hash);
-        Node { len: least + n % 700_000, hash: ContentHash(hash) }
+        Node { len: least + n * 7919 % 700_000, hash: ContentHash(hash) }
     };
     let old: Vec<Node> = (0..40_000).map(chunk).collect();
     let far =
