@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, StatusCode};
 use quinn::VarInt;
 use sitta_store::sitta::quic::transport;

@@ -175,11 +175,11 @@ async fn nothing_behind_a_link_is_changed() {
             .unwrap()
             .map_or(Precondition::Absent, |entry| Precondition::Version(entry.fingerprint()));
         for expect in [expect, Precondition::None] {
-            let error = store.write(file(at, expect.clone()), &flow).await.unwrap_err();
+            let error = store.write(file(at, expect), &flow).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::ReadOnly, "{at}: {error:?}");
             if store.stat(&path(at)).await.unwrap().is_some() {
                 let meta = Meta { mode: 0o600, ..Meta::default() };
-                let error = store.set_meta(&path(at), &meta, expect.clone()).await.unwrap_err();
+                let error = store.set_meta(&path(at), &meta, expect).await.unwrap_err();
                 assert_eq!(error.kind, ErrorKind::ReadOnly, "{at}: {error:?}");
                 let error = store.rename(&path(at), &path("elsewhere"), expect).await.unwrap_err();
                 assert_eq!(error.kind, ErrorKind::ReadOnly, "{at}: {error:?}");
