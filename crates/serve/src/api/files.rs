@@ -7,9 +7,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
-use sitta_store::{ErrorKind, Source};
+use futures::{FutureExt, StreamExt, stream};
+use sitta_store::{ByteStream, ErrorKind, Source};
 use sitta_tree::{Entry, Kind, Time};
 
 use super::access::Target;
@@ -63,7 +62,7 @@ async fn look(method: &Method, target: &Target, headers: &HeaderMap) -> Result<R
         _ => {
             let source =
                 Source::Stored { store: share.store.clone(), path: path.clone(), version: entry.fingerprint() };
-            Body::from_stream(part(source, from, to, entry.size).await?)
+            at_once(part(source, from, to, entry.size).await?, to - from)
         }
     };
     let mut response = body.into_response();
@@ -130,12 +129,7 @@ fn parse(range: &str, size: u64) -> Asked {
 }
 
 /// The bytes, of that version; where they turn out not to be, the stream breaks off before its last piece has gone.
-async fn part(
-    source: Source,
-    from: u64,
-    to: u64,
-    size: u64,
-) -> Result<BoxStream<'static, sitta_store::Result<bytes::Bytes>>, Trouble> {
+async fn part(source: Source, from: u64, to: u64, size: u64) -> Result<ByteStream, Trouble> {
     if from == to {
         source.check().await?;
         return Ok(stream::empty().boxed());
@@ -164,6 +158,15 @@ async fn part(
         }
     });
     Ok(part.boxed())
+}
+
+/// A body of `len` bytes. If all of them are there already, it is one piece, after which HTTP need not look for another.
+fn at_once(mut bytes: ByteStream, len: u64) -> Body {
+    match bytes.next().now_or_never() {
+        Some(Some(Ok(piece))) if piece.len() as u64 == len => Body::from(piece),
+        Some(Some(first)) => Body::from_stream(stream::once(std::future::ready(first)).chain(bytes)),
+        Some(None) | None => Body::from_stream(bytes),
+    }
 }
 
 fn short(source: &Source) -> sitta_store::Error {

@@ -7,6 +7,7 @@ pub mod h3;
 pub mod indexed;
 pub mod through;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sitta_serve::audit::{self, Record};
-use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, Share, Timeouts};
+use sitta_serve::{Accounts, Certificate, IndexOptions, Options, Running, ServeError, Share, Timeouts};
 use sitta_store::local::LocalStore;
 use sitta_store::sitta::trust::KnownServer;
 use sitta_store::web::WebOptions;
@@ -85,6 +86,23 @@ impl Served {
 
     /// Starts it, where it was before if it was.
     pub async fn start_again(&mut self) {
+        let mut tries = 100;
+        let running = loop {
+            tries -= 1;
+            match sitta_serve::start(self.options()).await {
+                // Somebody's connection has been given the port meanwhile.
+                Err(ServeError::Listen { source, .. }) if tries > 0 && source.kind() == ErrorKind::AddrInUse => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                running => break running.expect("started"),
+            }
+        };
+        self.address = running.addresses()[0];
+        self.running = Some(running);
+    }
+
+    /// What it is to be from the next start on.
+    fn options(&mut self) -> Options {
         let folder = || -> Arc<dyn Store> { Arc::new(LocalStore::open(self.shared()).expect("a folder")) };
         let (store, writable) = self.share.clone().unwrap_or_else(|| (folder(), true));
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -96,17 +114,14 @@ impl Served {
             let store = LocalStore::open(folder.clone()).expect("a folder");
             shares.push(Share::new(*name, Arc::new(store), *writable));
         }
-        let options = Options {
+        Options {
             listen: vec![self.address],
             shares,
             accounts: Accounts::open(&self.dir.path().join("server.db")).expect("accounts"),
             certificate,
             index: self.index.clone(),
             timeouts: self.timeouts,
-        };
-        let running = sitta_serve::start(options).await.expect("started");
-        self.address = running.addresses()[0];
-        self.running = Some(running);
+        }
     }
 
     pub fn shared(&self) -> PathBuf {
