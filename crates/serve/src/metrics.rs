@@ -32,8 +32,9 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const BUCKETS: [f64; 9] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// What requests are counted by: the routes below `/api/v1` and those of a share, WebDAV, and what is none of them.
-const ROUTES: [&str; 21] = [
+const ROUTES: [&str; 22] = [
     "about",
+    "audit",
     "changes",
     "chunks",
     "dav",

@@ -193,6 +193,29 @@ async fn a_wrong_password_and_a_share_that_is_none_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_is_told_to_whoever_may_do_everything() {
+    let served = Served::start_with(users).await;
+    let client = served.client();
+    status(client.post(url(&served, "/shares/files/sync")).basic_auth("bob", Some("right"))).await;
+    assert_eq!(served.audited(1).await.len(), 1);
+    let ask = |who: &str, limit: u32| {
+        client.get(url(&served, &format!("/audit?limit={limit}"))).basic_auth(who, Some("right")).send()
+    };
+    let told = ask("ann", 5).await.unwrap().text().await.unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let [record] = &told["records"].as_array().unwrap()[..] else { panic!("{told}") };
+    for (key, value) in
+        [("who", "bob"), ("from", "127.0.0.1"), ("what", "change"), ("share", "files"), ("result", "read_only")]
+    {
+        assert_eq!(record[key], value, "{told}");
+    }
+    assert_eq!(ask("ann", 0).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(ask("bob", 5).await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(ask("eve", 5).await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(status(client.get(url(&served, "/audit"))).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_did_what_is_written_down() {
     let mut served = Served::start_with(users).await;
     let client = served.client();

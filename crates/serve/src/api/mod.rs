@@ -4,6 +4,7 @@
 mod abuse;
 pub(crate) mod access;
 mod arriving;
+mod audit;
 pub(crate) mod audited;
 mod changes;
 mod chunks;
@@ -46,6 +47,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     let files = get(files::get).put(upload::put).delete(edit::remove).fallback(edit::other);
     vec![
         ("/api/v1", get(look::about)),
+        ("/api/v1/audit", get(audit::get)),
         ("/api/v1/health", get(|| async { "ok\n" })),
         ("/api/v1/metrics", get(look::metrics)),
         ("/api/v1/openapi.json", get(openapi::get)),

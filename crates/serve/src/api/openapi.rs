@@ -8,7 +8,7 @@ mod tests;
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::{chunks, edit, entries, hashes, look, upload};
+use super::{audit, chunks, edit, entries, hashes, look, upload};
 
 /// The description.
 pub(super) async fn get() -> Json<Value> {
@@ -161,6 +161,9 @@ fn paths() -> Map<String, Value> {
     let text = json!({"type": "string"});
     let health = Operation::new("health", "Whether the server works").gives("200", "It does", "text/plain", &text);
     add("/api/v1/health", "get", health.open());
+    let audit =
+        Operation::new("audit", "Who did what, the newest first, for accounts that may write to all shares");
+    add("/api/v1/audit", "get", audit.queries(audit::KNOWN).gives("200", "The audit", json, &schema("Audit")));
     let metrics = Operation::new("metrics", "What a monitor is told, for accounts that all shares are open to");
     add("/api/v1/metrics", "get", metrics.gives("200", "OpenMetrics", "application/openmetrics-text", &text));
     let openapi =

@@ -63,6 +63,18 @@ pub(super) fn all() -> Map<String, Value> {
         ("modified", modified()),
         ("version", text("In double quotes it is the ETag")),
     ];
+    let done = [
+        ("at", text("When, as RFC 3339")),
+        (
+            "who",
+            text("The user or token; empty for whoever works on the server's machine, and for who was not let in"),
+        ),
+        ("from", text("The address that it came from")),
+        ("what", text("What was done, or was to be")),
+        ("share", text("Where")),
+        ("path", text("In the share")),
+        ("result", text("done, or the kind of problem")),
+    ];
     let upload = [
         ("id", text("What the client calls these bytes; empty for what comes in parts")),
         ("received", number("So many bytes are here")),
@@ -82,6 +94,8 @@ pub(super) fn all() -> Map<String, Value> {
     let all = [
         ("About", object(&about, &[])),
         ("Shares", object(&[("shares", json!({"type": "array", "items": shares}))], &[])),
+        ("Audit", object(&[("records", list("AuditLine"))], &[])),
+        ("AuditLine", object(&done, &[("path_bytes", bytes())])),
         ("Share", object(&share, &[("identity", text("What tells its root from another one"))])),
         ("Entry", object(&entry, &entry_more)),
         ("Listing", object(&listing, &[("path_bytes", bytes())])),
