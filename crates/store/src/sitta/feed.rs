@@ -8,10 +8,9 @@ use sitta_tree::RelPath;
 
 use super::client::Client;
 use super::wire::Text;
-use crate::ByteStream;
-use crate::Result;
 use crate::watch::{Board, Look, Missed, Source, Watch};
 use crate::wrap::Backoff;
+use crate::{ByteStream, ErrorKind, Result};
 
 /// What a server tells of a share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +76,11 @@ async fn listen(client: &Client, last: Option<&str>) -> Result<Lines> {
         match lines.next().await {
             Some(News::Ready) => return Ok(lines),
             Some(_) => {}
-            None => return Err(client.odd(&root, "it does not begin to tell of changes")),
+            // As with a server that is just being stopped: the next one may be there soon.
+            None => {
+                let what = "it does not begin to tell of changes";
+                return Err(client.site.error(ErrorKind::Unreachable, &root, what));
+            }
         }
     }
 }
