@@ -1,9 +1,6 @@
 //! What a monitor is told of the server, as OpenMetrics text (version 1.0.0), which Prometheus reads.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -12,7 +9,8 @@ use axum::http::Version;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -188,12 +186,12 @@ pub(crate) async fn measured(State(app): State<Arc<App>>, request: Request, next
     let (began, metrics) = (Instant::now(), &app.metrics);
     let (route, http) = (route(request.uri().path()), Http { http: http(request.version()) });
     let pending = Held::new(metrics.pending.clone());
-    let request = request.map(|body| Counted::body(body, metrics.received.get_or_create_owned(&http), None));
+    let request = request.map(|body| counted(body, metrics.received.get_or_create_owned(&http), None));
     let response = next.run(request).await;
     let status = response.status().as_u16();
     metrics.requests.get_or_create(&Answered { route, status }).inc();
     metrics.seconds.get_or_create(&Route { route }).observe(began.elapsed().as_secs_f64());
-    response.map(|body| Counted::body(body, metrics.sent.get_or_create_owned(&http), Some(pending)))
+    response.map(|body| counted(body, metrics.sent.get_or_create_owned(&http), Some(pending)))
 }
 
 /// Which of [`ROUTES`] a request's path belongs to.
@@ -217,46 +215,15 @@ fn http(version: Version) -> &'static str {
     }
 }
 
-/// A body whose bytes are counted as they pass.
-struct Counted {
-    body: Body,
-    bytes: Counter<u64, AtomicU64>,
-    _pending: Option<Held>,
-}
-
-impl Counted {
-    fn body(body: Body, bytes: Counter, pending: Option<Held>) -> Body {
-        match body.is_end_stream() {
-            true => body,
-            false => Body::new(Self { body, bytes, _pending: pending }),
-        }
+/// The body, whose bytes are counted as they pass; `pending` is held until it has ended.
+fn counted(body: Body, bytes: Counter, pending: Option<Held>) -> Body {
+    if body.is_end_stream() {
+        return body;
     }
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            self.bytes.inc_by(data.len() as u64);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    Body::new(body.inspect_frame(move |frame: &Frame<Bytes>| {
+        let _held = &pending;
+        bytes.inc_by(frame.data_ref().map_or(0, |data| data.len() as u64));
+    }))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use sitta_testbed::relay::{Line, Relay};
 use support::Served;
 
 fn certificate(served: &Served) -> String {
-    served.dir.path().join("tls/certificate.pem").display().to_string()
+    served.tls("certificate.pem").display().to_string()
 }
 
 fn url(served: &Served, path: &str) -> String {

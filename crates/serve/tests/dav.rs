@@ -114,7 +114,7 @@ async fn another_sitta_comes_by_webdav_too() {
     use sitta_store::{Access, Location, conformance, webdav};
     let served = Served::start().await;
     let mut access = Access::default();
-    access.web.ca = fs::read(served.dir.path().join("tls/certificate.pem")).unwrap();
+    access.web.ca = fs::read(served.tls("certificate.pem")).unwrap();
     let count = std::sync::atomic::AtomicUsize::new(0);
     let make = || {
         let at = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -284,7 +284,7 @@ async fn locks_hold_off_everybody_else() {
 async fn http_3_speaks_it_too() {
     let served = Served::start().await;
     fs::write(served.shared().join("f"), "content").unwrap();
-    let certificate = served.dir.path().join("tls/certificate.pem");
+    let certificate = served.tls("certificate.pem");
     for (method, path, told) in
         [("PROPFIND", "f", "207 "), ("MKCOL", "d", "201 "), ("GET", "f", "200 7 "), ("DELETE", "f", "204 0 ")]
     {

@@ -5,10 +5,8 @@ mod support;
 use std::fs;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::json;
-use support::Served;
+use support::{Served, trusting};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -60,13 +58,7 @@ async fn a_list_of_changes_that_comes_twice() {
 
 /// A client that would send early data, and knows the server already.
 fn eager(served: &Served, protocol: &str) -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    let file = served.dir.path().join("tls/certificate.pem");
-    roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let mut config = trusting(&served.tls("certificate.pem"), protocol);
     config.enable_early_data = true;
     config
 }

@@ -17,7 +17,7 @@ async fn no_finding(served: &Served, login: &[&str], writes: bool) {
     command.arg(format!("https://localhost:{}/api/v1/openapi.json", served.address.port()));
     command.args(["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "8"]);
     command.args(["--generation-deterministic", "--continue-on-failure", "--no-color", "--request-timeout", "20"]);
-    command.arg("--tls-verify").arg(served.dir.path().join("tls/certificate.pem"));
+    command.arg("--tls-verify").arg(served.tls("certificate.pem"));
     command.args(login).current_dir(served.dir.path());
     command.env("NO_PROXY", "localhost").env_remove("SSL_CERT_FILE");
     let output = tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("it ends");

@@ -168,7 +168,7 @@ async fn a_refusal_reaches_whoever_is_still_sending() {
         let mut command = Command::new(need("curl"));
         command.args([version, "--silent", "--show-error", "--noproxy", "*", "--header", "Expect:"]);
         command.args(["--write-out", "%{http_code}", "--output", "/dev/null", "--upload-file"]).arg(&file);
-        command.arg("--cacert").arg(served.dir.path().join("tls/certificate.pem"));
+        command.arg("--cacert").arg(served.tls("certificate.pem"));
         command.arg(format!("https://localhost:{}/api/v1/shares/files/files/f", served.address.port()));
         let output = tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.unwrap();
         let (told, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -10,12 +10,10 @@ use h3::error::{Code, StreamError};
 use http::{Request, StatusCode};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Endpoint, TransportConfig};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use sitta_serve::Timeouts;
 use tokio::time::timeout;
 
-use super::Served;
+use super::{Served, trusting};
 
 /// As long as the server waits here, and much longer.
 pub const SHORT: Duration = Duration::from_secs(2);
@@ -30,13 +28,7 @@ pub async fn impatient() -> Served {
 }
 
 pub async fn connect(served: &Served, mut transport: TransportConfig) -> quinn::Connection {
-    let mut roots = rustls::RootCertStore::empty();
-    let file = served.dir.path().join("tls/certificate.pem");
-    roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("added");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut tls = tls.expect("versions").with_root_certificates(roots).with_no_client_auth();
-    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let tls = trusting(&served.tls("certificate.pem"), "h3");
     // The client's system is alive, whatever the client does.
     transport.keep_alive_interval(Some(Duration::from_millis(500)));
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3")));

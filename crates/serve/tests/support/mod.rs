@@ -192,12 +192,7 @@ impl Served {
 
     /// A TLS connection to whoever has a certificate that this one vouches for.
     pub async fn connect_trusting(&self, file: &Path, protocol: &str) -> TlsStream<TcpStream> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("added");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let config = trusting(file, protocol);
         let stream = TcpStream::connect(self.address).await.expect("connected");
         let name = "localhost".try_into().expect("a name");
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("agreed")
@@ -208,4 +203,15 @@ impl Served {
             running.stop().await;
         }
     }
+}
+
+/// TLS for a client that speaks this protocol and trusts this certificate.
+pub fn trusting(file: &Path, protocol: &str) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("added");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    config
 }

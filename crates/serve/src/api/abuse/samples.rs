@@ -57,30 +57,8 @@ pub const NAMES: &[&str] = &[
     "a%0d%0aset-cookie:x",
 ];
 
-pub const KEYS: &[&str] = &[
-    "recursive",
-    "ext",
-    "glob",
-    "since",
-    "until",
-    "min_size",
-    "max_size",
-    "contains",
-    "name",
-    "sort",
-    "limit",
-    "after",
-    "algo",
-    "nodes",
-    "parents",
-    "to",
-    "expect",
-    "mtime",
-    "mode",
-    "odd",
-    "to[]",
-    "%00",
-];
+/// Parameters that no route knows.
+pub const UNKNOWN: &[&str] = &["expect", "mtime", "mode", "odd", "to[]", "%00"];
 
 pub const VALUES: &[&str] = &[
     "",
