@@ -1,6 +1,10 @@
 //! Chores: `cargo xtask` lists them.
 
 mod accept;
+#[cfg(feature = "bench")]
+mod bench;
+#[cfg(not(feature = "bench"))]
+#[path = "bench/apart.rs"]
 mod bench;
 mod docs;
 mod measure;

@@ -57,13 +57,3 @@ pub fn help(args: &[String]) -> Result {
     fs::write(result, format!("{cpu} {wall} {} {}", used.rusage.maxrss, used.status.into_raw()))?;
     Ok(())
 }
-
-/// The median of each figure.
-pub fn median(samples: &[Usage]) -> Usage {
-    let middle = |figure: fn(&Usage) -> f64| {
-        let mut figures: Vec<f64> = samples.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
-    Usage { cpu: middle(|u| u.cpu), wall: middle(|u| u.wall), memory: middle(|u| u.memory as f64) as u64 }
-}

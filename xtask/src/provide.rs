@@ -25,6 +25,7 @@ pub enum Origin {
     /// A package of PyPI with its extras, its version, and its name as it is installed.
     Python(&'static str, &'static str, &'static str),
     /// A crate of crates.io.
+    #[cfg_attr(not(feature = "bench"), expect(dead_code, reason = "only peers come from there"))]
     Cargo(&'static str),
 }
 

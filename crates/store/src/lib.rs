@@ -5,6 +5,7 @@
 
 pub mod archive;
 mod body;
+mod change;
 mod check;
 pub mod chunk;
 #[cfg(feature = "conformance")]
@@ -35,13 +36,11 @@ pub mod wrap;
 pub mod written;
 mod xattrs;
 
+pub use change::{Change, Displaced, Precondition, What, Write, Written, XattrsOf};
 pub use error::{Error, ErrorKind, Result};
 pub use flow::Flow;
 pub use gather::scan_below;
 pub use location::{Location, LocationError, Password, Remote, Scheme};
 pub use open::{Access, Downloads, S3Access, SshAccess, open};
 pub use source::{Fetched, Maker, Source};
-pub use store::{
-    ByteStream, Capabilities, Change, Displaced, OWN_DIR, OnServer, Precondition, ScanOptions, Store, TEMP_PREFIX,
-    What, Write, Written, Xattrs, XattrsOf,
-};
+pub use store::{ByteStream, Capabilities, OWN_DIR, OnServer, ScanOptions, Store, TEMP_PREFIX, Xattrs};

@@ -11,14 +11,18 @@ mod rclone;
 #[path = "s3/tools.rs"]
 mod tools;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-use sitta_store::conformance;
+use sitta_store::wrap::{Backoff, Retried};
+use sitta_store::{Store, conformance};
 use sitta_testbed::s3::S3Server;
 
 use tools::{access, connect};
 
-/// Runs the suite; `excused` are the checks that this server cannot pass, whoever speaks to it.
+/// Runs the suite, with the retries that every user has: both servers answer with an internal error now and then when
+/// many ask at once. `excused` are the checks that this server cannot pass, whoever speaks to it.
 async fn conforms(server: &S3Server, conditional_writes: Option<bool>, excused: &[&str]) {
     server.create_bucket("bucket");
     let count = AtomicUsize::new(0);
@@ -26,7 +30,11 @@ async fn conforms(server: &S3Server, conditional_writes: Option<bool>, excused: 
         let n = count.fetch_add(1, Relaxed);
         let mut access = access(server);
         access.s3.conditional_writes = conditional_writes;
-        async move { connect(&format!("s3://bucket/check {n}+%2F/\u{e9}"), &access).await.expect("opened") }
+        let backoff = Backoff { first: Duration::from_millis(20), ..Backoff::default() };
+        async move {
+            let store = connect(&format!("s3://bucket/check {n}+%2F/\u{e9}"), &access).await.expect("opened");
+            Arc::new(Retried::new(store, backoff)) as Arc<dyn Store>
+        }
     };
     let mut verdict = conformance::run(make).await;
     verdict.failed.retain(|(name, _)| !excused.contains(name));

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::measure::{Usage, measure, median};
+use crate::measure::{Usage, measure};
 use crate::tools::build_release;
 
 const HELP: &str = "\
@@ -159,7 +159,7 @@ impl Bench {
         let outcome = |(contender, samples): (Contender, Vec<Usage>)| Outcome {
             name: contender.name,
             target: contender.target,
-            usage: median(&samples),
+            usage: table::median(&samples),
         };
         Ok(contenders.into_iter().zip(samples).map(outcome).collect())
     }

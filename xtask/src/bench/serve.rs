@@ -11,7 +11,7 @@ use super::client::Client;
 use super::server::{self, Server};
 use super::{Bench, Outcome, Target, data, peers, table};
 use crate::Result;
-use crate::measure::{Usage, median};
+use crate::measure::Usage;
 use crate::tools::{must, thousands};
 
 /// The large file.
@@ -39,7 +39,7 @@ impl Bench {
         let outcome = |((name, target, _), samples): ((&'static str, Option<Target>, _), Vec<Usage>)| Outcome {
             name,
             target,
-            usage: median(&samples),
+            usage: table::median(&samples),
         };
         table::print(title, &sides.into_iter().zip(samples).map(outcome).collect::<Vec<_>>());
         Ok(())

@@ -44,3 +44,13 @@ pub fn print_memory(entries: usize, rows: &[(&str, Usage)]) {
         println!("  {name:<14} peak {peak:>7.1} MiB   {each:>6.0} bytes an entry   ≤ {limit:.1} MiB {verdict}");
     }
 }
+
+/// The median of each figure.
+pub fn median(samples: &[Usage]) -> Usage {
+    let middle = |figure: fn(&Usage) -> f64| {
+        let mut figures: Vec<f64> = samples.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    Usage { cpu: middle(|u| u.cpu), wall: middle(|u| u.wall), memory: middle(|u| u.memory as f64) as u64 }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::StreamExt;
-use sitta_tree::{Entry, Fingerprint, Meta, RelPath, Tree};
+use sitta_tree::{Entry, Fingerprint, Meta, ProblemKind, RelPath, Tree};
 
 use super::aftermath;
 use super::backoff::{Backoff, Headway, Tries};
@@ -15,8 +15,8 @@ use crate::local::LocalStore;
 use crate::look::{Found, Wanted};
 use crate::watch::Watch;
 use crate::{
-    ByteStream, Capabilities, Change, Displaced, ErrorKind, Fetched, Flow, OnServer, Precondition, Result,
-    ScanOptions, Source, Store, Write, Written, Xattrs,
+    ByteStream, Capabilities, Change, Displaced, Fetched, Flow, OnServer, Precondition, Result, ScanOptions,
+    Source, Store, Write, Written, Xattrs,
 };
 
 /// Retries transient failures ([`ErrorKind::is_transient`]).
@@ -148,7 +148,7 @@ impl Store for Retried {
         results.into_iter().map(|result| result.map(|written| written.expect("a write leaves something"))).collect()
     }
 
-    /// What failed for the moment is tried again as a smaller batch, with what failed because a directory above it did.
+    /// What failed for the moment is tried again as a smaller batch, with what failed because it needed that.
     async fn apply(&self, changes: Vec<Change>, flow: &Arc<Flow>) -> Vec<Result<Option<Written>>> {
         let mut tries = Tries::new(self.backoff);
         let sent = flow.bytes();
@@ -158,10 +158,8 @@ impl Store for Retried {
             let mut again: Vec<usize> = Vec::new();
             for (at, result) in results.iter().enumerate() {
                 let Err(error) = result else { continue };
-                let path = changes[at].path();
-                let below =
-                    |above: &usize| path != changes[*above].path() && path.is_within(changes[*above].path());
-                let orphan = error.kind == ErrorKind::NotFound && again.iter().any(below);
+                let orphan = error.problem_kind(true) == ProblemKind::Changed
+                    && again.iter().any(|earlier| changes[at].leans_on(&changes[*earlier]));
                 if orphan || (error.kind.is_transient() && repeatable(&changes[at])) {
                     again.push(at);
                 }
@@ -239,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::memory::{Fault, MemoryStore};
-    use crate::{Source, What};
+    use crate::{ErrorKind, Source, What};
 
     fn path(text: &str) -> RelPath {
         RelPath::new(text).expect("a valid path")
@@ -335,6 +333,48 @@ mod tests {
         });
         store.remove(&path("a"), version, Displaced::Discard).await.expect("it is gone");
         assert_eq!(memory.stat(&path("a")).await.expect("calm"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_needed_a_failed_change_goes_again_with_it() {
+        let flow = Arc::default();
+        let (memory, store) = flaky(Fault::Fail(ErrorKind::Unreachable), 0);
+        memory.put(&path("old"), "x");
+        memory.put(&path("gone/f"), "x");
+        let mut versions = Vec::new();
+        for at in ["old", "gone/f"] {
+            let entry = memory.stat(&path(at)).await.expect("no fault").expect("just put");
+            versions.push(Precondition::Version(entry.fingerprint()));
+        }
+        // Each change that something else needs fails once.
+        let mut failing = vec!["d", "old", "gone/f"];
+        memory.on_call(move |call| match failing.iter().position(|at| call.path == path(at)) {
+            Some(at) => {
+                failing.remove(at);
+                Fault::Fail(ErrorKind::Busy)
+            }
+            None => Fault::None,
+        });
+        let meta = Meta { mode: 0o700, ..Meta::default() };
+        let set = |at| Change::SetMeta { path: path(at), meta, expect: Precondition::None, xattrs: None };
+        let remove = |at, expect| Change::Remove { path: path(at), expect, displaced: Displaced::Discard };
+        let changes = vec![
+            Change::Write(Write { what: What::Dir, ..new_file("d", Precondition::Absent) }),
+            Change::Write(new_file("d/f", Precondition::Absent)),
+            set("d"),
+            Change::Rename { from: path("old"), to: path("new"), expect: versions[0] },
+            set("new"),
+            Change::Write(new_file("old", Precondition::Absent)),
+            remove("gone/f", versions[1]),
+            remove("gone", Precondition::None),
+        ];
+        for result in store.apply(changes, &flow).await {
+            result.expect("it worked in the end");
+        }
+        for at in ["d", "new"] {
+            let told = memory.stat(&path(at)).await.expect("no fault").expect("it is there");
+            assert_eq!(told.meta.mode, 0o700, "{at}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
