@@ -13,9 +13,7 @@ use crate::chunk::Recipe;
 use crate::local::LocalStore;
 use crate::look::{Found, Wanted};
 use crate::watch::Watch;
-use crate::{
-    Change, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, Source, Write, Written, XattrsOf,
-};
+use crate::{Change, Displaced, Error, ErrorKind, Fetched, Flow, Precondition, Result, Source, Write, Written};
 
 /// Bytes of a file as they arrive, in order.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;

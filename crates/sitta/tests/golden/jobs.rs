@@ -54,7 +54,8 @@ fn jobs_are_run_listed_and_looked_back_on() {
     ] {
         said += &stage.run(line);
     }
-    golden("jobs", &timeless(&said));
+    // Runs that begin within one second are told apart by a number: how fast the machine is must not matter.
+    golden("jobs", &timeless(&said).replace("Z.2-", "Z-"));
 }
 
 #[test]
