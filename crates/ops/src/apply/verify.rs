@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use sitta_store::{Change, Displaced, Error, ErrorKind, Flow, Precondition, Result, Source, Store, What, Written};
-use sitta_tree::{ContentHash, RelPath};
+use sitta_tree::RelPath;
 
 use crate::content;
 
@@ -48,9 +48,9 @@ async fn check(
 ) -> Result<()> {
     let sent = match written.content {
         Some(content) => content,
-        None => hash(source).await?,
+        None => content::hash_source(source, || Ok(())).await?,
     };
-    if content::hash(store, path, flow).await? == sent {
+    if content::holds(store, path, written, sent, flow).await? {
         return Ok(());
     }
     let version = Precondition::Version(written.entry.fingerprint());
@@ -59,13 +59,4 @@ async fn check(
         Err(_) => "read back, it was not what was sent; it could not be removed",
     };
     Err(Error::new(ErrorKind::Corrupt, &store.location().into(), path.clone(), what))
-}
-
-async fn hash(source: &Source) -> Result<ContentHash> {
-    let mut hasher = blake3::Hasher::new();
-    let mut bytes = source.open(0).await?.bytes;
-    while let Some(piece) = bytes.next().await {
-        hasher.update(&piece?);
-    }
-    Ok(ContentHash(*hasher.finalize().as_bytes()))
 }

@@ -172,7 +172,7 @@ impl Run<'_> {
             return Ok(true);
         }
         let Some(hash) = sent.content.filter(|_| self.options.verify) else { return Ok(false) };
-        if content::hash(self.to, path, self.flow).await? == hash {
+        if content::holds(self.to, path, sent, hash, self.flow).await? {
             return Ok(true);
         }
         let seen = Precondition::Version(sent.entry.fingerprint());

@@ -212,7 +212,7 @@ async fn place(partial: &Partial, target: &Target, old: Option<&Entry>, meta: &M
     if let Some(old) = old {
         if old.kind == Kind::File && old.size == partial.len {
             let store: Arc<dyn Store> = Arc::new(target.store.clone());
-            let hash = sitta_ops::hash(&store, &target.name, &Flow::default()).await;
+            let hash = sitta_ops::hash(&store, &target.name, old.fingerprint(), &Flow::default()).await;
             same = hash.is_ok_and(|hash| hash == partial.hash());
         }
         fs::rename(&partial.path, &target.path).map_err(here)?;

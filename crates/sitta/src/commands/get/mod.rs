@@ -229,7 +229,8 @@ async fn get(
     }
     // What landed is read back: the hash is that of the file that is here now.
     let here: Arc<dyn Store> = Arc::new(target.store.clone());
-    let hash = sitta_ops::hash(&here, &target.name, flow).await;
+    got.entry = target.now().await?.unwrap_or(got.entry);
+    let hash = sitta_ops::hash(&here, &target.name, got.entry.fingerprint(), flow).await;
     let hash = hash.map_err(|error| download::failed(&target.label(), &error, None))?;
     let fits = (got.received == 0 && !got.cached) || hash == got.hash;
     if !fits {
@@ -237,7 +238,6 @@ async fn get(
             .note(format!("it was {}, and is {hash} when it is read back", got.hash))
             .hint("check the disk it is on, and run again"));
     }
-    got.entry = target.now().await?.unwrap_or(got.entry);
     (got.hash, got.took) = (hash, started.elapsed());
     got.requests = got.requests.max(opened.store.requests());
     Ok(got)
