@@ -1,5 +1,7 @@
 //! The tools around us: cargo, what is on the PATH, private places to install to.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +15,12 @@ pub fn root() -> PathBuf {
 /// The cargo that runs us.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What it told us of our own package: the build scripts of others would take notice, and all be built again.
+    let ours =
+        |key: &OsString| [&b"CARGO_PKG_"[..], b"CARGO_MANIFEST_"].iter().any(|of| key.as_bytes().starts_with(of));
+    for key in std::env::vars_os().map(|(key, _)| key).filter(ours) {
+        command.env_remove(key);
+    }
     command.current_dir(root());
     command
 }

@@ -86,8 +86,10 @@ pub struct IndexNotice {
 pub enum IndexEvent {
     /// Every file that could be read is in it; said once.
     Ready {
-        /// How many files there are.
+        /// How many files are in it.
         files: u64,
+        /// How many are not: written so lately that they may be written on, or not to be read. Searches read them.
+        unread: u64,
     },
     /// It was damaged, or is of another folder, and is made anew.
     Rebuilt {

@@ -258,7 +258,7 @@ impl<'w> Worker<'w> {
     fn rest(&mut self, follower: &Follower) -> Result<(), Fault> {
         let (files, unread) = catalogue::counts(&self.db)?;
         if !std::mem::replace(&mut self.ready, true) {
-            self.work.tell(IndexEvent::Ready { files: files - unread });
+            self.work.tell(IndexEvent::Ready { files: files - unread, unread });
         }
         // What cannot be read is not tried all the time.
         self.patience = match unread == self.unread {

@@ -37,6 +37,17 @@ async fn memory_is_bounded_and_segments_are_put_together() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_in_it_yet_is_told_and_found() {
+    let fill = |root: &Path| (0..3).for_each(|n| write(root, &format!("f{n}"), format!("word-{n}-")));
+    let mut indexed = Indexed::with(fill, |options| options.settle = Duration::from_secs(3600)).await;
+    indexed.served.stop().await;
+    indexed.start_again().await;
+    let told = indexed.told().await;
+    assert!(matches!(told, IndexEvent::Ready { files: 0, unread: 3 }), "{told:?}");
+    assert_eq!(indexed.contains("word-1-").await, ["f1"]);
+}
+
 /// Puts other bytes into the middle of a file.
 fn damage(path: &Path) {
     let mut bytes = fs::read(path).unwrap();

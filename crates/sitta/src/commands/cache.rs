@@ -99,5 +99,5 @@ fn clear(context: &Context) -> Outcome {
 }
 
 fn files(n: usize) -> String {
-    if n == 1 { "1 file".to_owned() } else { format!("{n} files") }
+    units::counted(n as u64, "file", "files")
 }

@@ -25,7 +25,7 @@ use crate::context::{Context, host_name};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open;
 use crate::render::table::{Align, Table};
-use crate::render::{failure as words, json};
+use crate::render::{failure as words, json, units};
 use crate::signals;
 
 /// The file of the server's accounts, and of what was done on it.
@@ -307,7 +307,10 @@ fn tell_index(context: &Context, notice: &IndexNotice) -> Outcome<()> {
     if context.json {
         let mut object = serde_json::json!({ "event": "index", "share": share });
         match what {
-            IndexEvent::Ready { files } => (object["state"], object["files"]) = ("ready".into(), (*files).into()),
+            IndexEvent::Ready { files, unread } => {
+                (object["state"], object["files"]) = ("ready".into(), (*files).into());
+                object["unread"] = (*unread).into();
+            }
             IndexEvent::Rebuilt { why } => {
                 (object["state"], object["why"]) = ("rebuilt".into(), why.as_str().into())
             }
@@ -319,7 +322,12 @@ fn tell_index(context: &Context, notice: &IndexNotice) -> Outcome<()> {
     }
     let (console, style) = (&context.console, context.console.style);
     match what {
-        IndexEvent::Ready { files } => context.say(format!("{}{share}   {files} files", style.head("Indexed"))),
+        IndexEvent::Ready { files, unread } => {
+            let files = units::counted(*files, "file", "files");
+            // Searches read those: nothing is missed.
+            let later = if *unread > 0 { format!(", {unread} not yet") } else { String::new() };
+            context.say(format!("{}{share}   {files}{later}", style.head("Indexed")));
+        }
         IndexEvent::Rebuilt { why } => console.warning(format!("the index of {share} is made anew: {why}")),
         IndexEvent::Off { why } => console.warning(format!("{share} is searched without an index for now: {why}")),
     }

@@ -55,7 +55,7 @@ impl Indexed {
 
     pub async fn ready(&mut self) -> u64 {
         match self.told().await {
-            IndexEvent::Ready { files } => files,
+            IndexEvent::Ready { files, .. } => files,
             other => panic!("{other:?}"),
         }
     }
