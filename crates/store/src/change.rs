@@ -125,14 +125,19 @@ impl Change {
         }
     }
 
-    /// Whether an earlier change may decide what this one meets: at its own place, above it, or below.
+    /// The paths that it touches, or needs: of a rename both, of a link also the file that it is to name.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &RelPath> {
+        let also = match self {
+            Self::Write(Write { what: What::Link(to), .. }) | Self::Rename { to, .. } => Some(to),
+            _ => None,
+        };
+        std::iter::once(self.path()).chain(also)
+    }
+
+    /// Whether an earlier change may decide what this one meets: at its own paths, above them, or below.
     pub(crate) fn leans_on(&self, earlier: &Self) -> bool {
-        fn places(change: &Change) -> impl Iterator<Item = &RelPath> {
-            let to = if let Change::Rename { to, .. } = change { Some(to) } else { None };
-            std::iter::once(change.path()).chain(to)
-        }
         let meet = |one: &RelPath, other: &RelPath| one.is_within(other) || other.is_within(one);
-        places(self).any(|place| places(earlier).any(|other| meet(place, other)))
+        self.paths().any(|path| earlier.paths().any(|other| meet(path, other)))
     }
 }
 
@@ -143,4 +148,23 @@ pub struct Written {
     pub entry: Entry,
     /// The hash of the bytes as they were written, when they passed through.
     pub content: Option<ContentHash>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leans_on_the_file_that_it_names() {
+        let path = |text: &str| RelPath::new(text).expect("a valid path");
+        let write = |at: &str, what| {
+            let (path, temp) = (path(at), ".sitta-tmp-1".into());
+            let (meta, expect, displaced) = (Meta::default(), Precondition::Absent, Displaced::Discard);
+            Change::Write(Write { path, what, meta, expect, displaced, temp })
+        };
+        let (link, file) =
+            (write("name", What::Link(path("d/f"))), write("d/f", What::File(Source::Bytes("x".into()))));
+        assert!(link.leans_on(&file) && link.leans_on(&write("d", What::Dir)));
+        assert!(!file.leans_on(&write("e", What::Dir)));
+    }
 }

@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, FutureExt, Shared, join_all};
 use sitta_tree::RelPath;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{Change, Flow, Result, Store, What, Written};
+use crate::{Change, Flow, Result, Store, Written};
 
 /// Done, whatever came of it.
 type Done = Shared<BoxFuture<'static, ()>>;
@@ -69,7 +69,7 @@ impl Order {
     /// What must be done before this change.
     fn before(&mut self, change: &Change) -> Vec<Done> {
         let mut before = Vec::new();
-        for path in paths(change) {
+        for path in change.paths() {
             let mut at = Some(path.clone());
             while let Some(above) = at {
                 before.extend(self.last.get(&above).cloned());
@@ -83,7 +83,7 @@ impl Order {
     }
 
     fn note(&mut self, change: &Change, done: Done) {
-        for path in paths(change) {
+        for path in change.paths() {
             self.last.insert(path.clone(), done.clone());
             let mut at = path.parent();
             while let Some(above) = at.filter(|above| !above.is_root()) {
@@ -94,26 +94,13 @@ impl Order {
     }
 }
 
-/// The paths that a change touches.
-fn paths(change: &Change) -> impl Iterator<Item = &RelPath> {
-    let (one, two) = match change {
-        Change::Write(write) => match &write.what {
-            What::Link(to) => (&write.path, Some(to)),
-            _ => (&write.path, None),
-        },
-        Change::Remove { path, .. } | Change::SetMeta { path, .. } => (path, None),
-        Change::Rename { from, to, .. } => (from, Some(to)),
-    };
-    std::iter::once(one).chain(two)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
     use crate::memory::{Fault, MemoryStore};
-    use crate::{Displaced, Precondition, Source, Write};
+    use crate::{Displaced, Precondition, Source, What, Write};
     use sitta_tree::Meta;
 
     fn path(text: &str) -> RelPath {
